@@ -1,0 +1,1 @@
+"""The words everyone shares: heights, times, frames, grids, areas, cameras."""
