@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import transform as _shapely_transform
 
 from geo.errors import GeoError
 
@@ -89,11 +89,10 @@ class Frame:
 
 
 def _moved(geometry: Geometry, transformer: Transformer) -> Geometry:
-    def move(x: Any, y: Any, z: Any = None) -> Any:
-        xx, yy = transformer.transform(x, y)
-        return (xx, yy) if z is None else (xx, yy, z)
+    def move(coordinates: Floats) -> Floats:
+        return np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
 
-    return _shapely_transform(move, geometry)
+    return shapely.transform(geometry, move)
 
 
 def metric_frame(place: LonLat) -> Frame:
