@@ -1,4 +1,4 @@
-"""Map tiles out of the surveys' COGs: patrol's one door to GDAL. Callers name a file that the store gave them, never the browser."""
+"""Map tiles out of the surveys' COGs: patrol's door to GDAL. Callers name a file that the store gave them, never the browser."""
 
 from __future__ import annotations
 
