@@ -1,0 +1,1 @@
+"""What changed between two surveys of one area: aligned pairs in, candidates with reasons out."""

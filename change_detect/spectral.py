@@ -1,0 +1,61 @@
+"""Colour and texture between two orthos: one tone for both, then differences that shadow and exposure do not make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from change_detect.field import TUKEY, nmad
+from change_detect.raster import Bytes
+from geo.frames import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Radiometry:
+    """Three tables of 256 that bring the after ortho's bands to the before ortho's tone, and the noise left (levels of 255)."""
+
+    tables: tuple[bytes, bytes, bytes]
+    noise: float
+
+    @staticmethod
+    def plain() -> Radiometry:
+        """Changes nothing."""
+        same = bytes(range(256))
+        return Radiometry((same, same, same), 0.0)
+
+    def apply(self, ortho: Bytes) -> Bytes:
+        """The ortho `(rows, cols, 3)` in the other's tone."""
+        table = np.stack([np.frombuffer(t, np.uint8) for t in self.tables], axis=-1)[None]
+        return np.asarray(cv2.LUT(ortho, table), np.uint8)
+
+
+def match(before: list[Floats], after: list[Floats]) -> Radiometry:
+    """Gain and offset per band in square-root light, fitted robustly to the same places on both dates.
+
+    Args:
+        before, after: lists of `(n, 3)` samples at the same places. Places that changed are outliers to the fit.
+    """
+    a, b = (np.sqrt(np.concatenate(x)) if x else np.empty((0, 3)) for x in (before, after))
+    if len(a) < 100:
+        return Radiometry.plain()
+    levels = np.sqrt(np.arange(256.0))
+    tables, noise = [], []
+    for band in range(3):
+        gain, offset = float(np.std(a[:, band]) / max(np.std(b[:, band]), 1e-6)), 0.0
+        gain = min(max(gain, 0.5), 2.0)
+        offset = float(np.median(a[:, band] - gain * b[:, band]))
+        for _ in range(15):
+            left = a[:, band] - gain * b[:, band] - offset
+            scale = max(nmad(left), 0.05)
+            w = np.clip(1 - (left / (TUKEY * scale)) ** 2, 0, None) ** 2
+            mean_a, mean_b = np.average(a[:, band], weights=w), np.average(b[:, band], weights=w)
+            spread = np.average((b[:, band] - mean_b) ** 2, weights=w)
+            slope = np.average((b[:, band] - mean_b) * (a[:, band] - mean_a), weights=w) / max(spread, 1e-6)
+            gain = min(max(float(slope), 0.5), 2.0)
+            offset = float(mean_a - gain * mean_b)
+        matched = np.clip(gain * levels + offset, 0, None) ** 2
+        tables.append(np.clip(np.rint(matched), 0, 255).astype(np.uint8).tobytes())
+        noise.append(nmad(a[:, band] ** 2 - (gain * b[:, band] + offset) ** 2))
+    return Radiometry((tables[0], tables[1], tables[2]), float(np.mean(noise)))
