@@ -1,0 +1,1 @@
+"""From photos to a survey: poses, surface, orthophoto, and how good they are."""
