@@ -1,0 +1,166 @@
+"""What the store keeps beyond the departments' own values: frozen, each field a column of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from shapely.geometry import MultiPolygon, Polygon
+
+from geo.frames import LonLat
+
+
+@dataclass(frozen=True, slots=True)
+class AircraftRecord:
+    """A drone of the fleet; `record` is the JSON of flight's Aircraft (`patrol.values.dump`)."""
+
+    id: str
+    name: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """A published plan of `days` days; `record` is the JSON of flight's Plan."""
+
+    id: str
+    start: date
+    days: int
+    made_at: datetime
+    made_by: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MissionRecord:
+    """A mission and its files in the blob store."""
+
+    id: str
+    kind: str
+    name: str
+    sha256: str
+    made_at: datetime
+    area_id: str | None = None
+    plan_id: str | None = None
+    aircraft_id: str | None = None
+    plan_blob: str | None = None
+    waypoints_blob: str | None = None
+    fly_on: date | None = None
+    state: str = "planned"
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FlightRecord:
+    """One flight; `log` is the JSON of flight's FlightLog, `photos` how many were taken."""
+
+    id: str
+    started: datetime
+    ended: datetime | None
+    outcome: str
+    photos: int
+    log: Mapping[str, Any]
+    mission_id: str | None = None
+    area_id: str | None = None
+    aircraft_id: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file of a survey: what it is, where below the survey's folder, and its SHA-256."""
+
+    role: str  # ortho, surface, sigma, confidence, block, preview
+    path: str
+    sha256: str
+    size_bytes: int
+    media_type: str = "image/tiff; application=geotiff"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRecord:
+    """One look at an area. `outline` is what it covers, WGS 84; `record` and `quality` are the JSON of imagery's Survey."""
+
+    id: str
+    area_id: str
+    taken_on: date
+    made_at: datetime
+    outline: Polygon | MultiPolygon
+    folder: str
+    accepted: bool
+    quality: Mapping[str, Any]
+    assets: tuple[Asset, ...]
+    record: Mapping[str, Any]
+    reference_id: str | None = None
+    flight_id: str | None = None
+
+    def asset(self, role: str) -> Asset | None:
+        """The file of a role, None when this survey has none."""
+        return next((asset for asset in self.assets if asset.role == role), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRecord:
+    """Two surveys of an area, compared."""
+
+    id: str
+    area_id: str
+    before_id: str
+    after_id: str
+    made_at: datetime
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """One change of a comparison, its outline in WGS 84; `finding_id` once it was promoted."""
+
+    id: str
+    comparison_id: str
+    area_id: str
+    outline: Polygon | MultiPolygon
+    area_m2: float
+    area_sigma_m2: float
+    height_m: float | None
+    kind: str
+    score: float
+    reasons: tuple[str, ...] = ()
+    suppressed: str | None = None
+    finding_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """One piece of evidence of a `finding` or `case`; its bytes stand in the blob store under `sha256`."""
+
+    id: str
+    subject: str
+    subject_id: str
+    role: str  # before, after, height, photo, field_photo, document
+    sha256: str
+    media_type: str
+    size_bytes: int
+    caption: str
+    made_by: str
+    made_at: datetime
+    taken_at: datetime | None = None
+    place: LonLat | None = None
+    survey_id: str | None = None
+    photo_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckRecord:
+    """A recheck order in the store: dispatch's RecheckOrder, and the survey that answered it."""
+
+    id: str
+    case_id: str
+    area_id: str
+    place: LonLat
+    not_before: date
+    not_after: date
+    ordered_at: datetime
+    survey_id: str | None = None
+    done_at: datetime | None = None
