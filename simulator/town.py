@@ -1,0 +1,363 @@
+"""A small town to fly over: streets, homes, fields, and what is built there between two visits, with the truth about it.
+
+The same seed gives the same town. All heights are metres over the WGS 84 ellipsoid, which is the town's datum. Positions inside are
+metres east and north of `origin`, a whole-metre place of the town's metric frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from shapely.geometry import Polygon, box
+
+from geo.frames import XY, Floats, Frame, LonLat, metric_frame
+from simulator import blocks
+from simulator.blocks import Bend, Layout, Slot
+from simulator.errors import SimulatorError
+from simulator.scene import Scene
+from simulator.soil import Look, Patch
+from simulator.things import NEVER, Thing
+from simulator.tracer import Relief, relief_at
+
+RELIEF_STEP_M = 2.0
+Extent = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """One thing that was built, laid down or taken away between two days; `height_m` over what was there before."""
+
+    id: str
+    kind: str
+    outline: Polygon  # WGS 84 degrees
+    height_m: float
+    area_m2: float
+    is_structure: bool
+    appears_day: int
+    gone_day: int | None
+
+    def as_feature(self) -> dict[str, object]:
+        """A GeoJSON feature."""
+        from shapely.geometry import mapping
+
+        properties = {name: getattr(self, name) for name in ("id", "kind", "height_m", "area_m2", "is_structure", "appears_day", "gone_day")}
+        return {"type": "Feature", "geometry": mapping(self.outline), "properties": properties}
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """Values only: what stands where and when. `flown` is the part that is worth a survey, `extent` what is drawn (local metres)."""
+
+    seed: int
+    frame: Frame
+    origin: XY
+    flown: Extent
+    extent: Extent
+    relief: Relief
+    things: tuple[Thing, ...]
+    patches: tuple[Patch, ...]
+    parking: tuple[tuple[float, float, float], ...]
+
+    def ground_m(self, x_m: float, y_m: float) -> float:
+        """Height of the bare ground at a place of the metric frame, over the ellipsoid."""
+        return float(relief_at(self.relief.heights, self.relief.place, x_m - self.origin.x_m, y_m - self.origin.y_m))
+
+    @property
+    def outline(self) -> Polygon:
+        """The flown part in WGS 84 degrees: the natural area of a survey."""
+        west, south, east, north = self.flown
+        x, y = self.origin.x_m, self.origin.y_m
+        return self.frame.to_degrees(box(x + west, y + south, x + east, y + north))
+
+    @property
+    def home(self) -> LonLat:
+        """A good place to take off: on a street near the south-west corner of the flown part."""
+        west, south, _, _ = self.flown
+        return self.frame.lonlat(self.origin.x_m + west + 5.0, self.origin.y_m + south + 5.0)
+
+    def standing(self, day: int) -> tuple[Thing, ...]:
+        """All that stands there on a day, the cars of that day included."""
+        return tuple(t for t in self.things if t.stands(day)) + self.cars(day)
+
+    def cars(self, day: int) -> tuple[Thing, ...]:
+        """Cars of one day: other places and other colours on the next."""
+        cars = []
+        for index, (x, y, yaw) in enumerate(self.parking):
+            rng = np.random.default_rng([self.seed, 77, index, day + 1000])
+            if rng.random() > 0.42:
+                continue
+            dx, dy, turn = (float(v) for v in rng.normal(0, (0.15, 0.15, 0.03)))
+            height = float(rng.uniform(1.42, 1.6))
+            way = yaw + turn + (math.pi if rng.random() < 0.5 else 0.0)
+            base = float(relief_at(self.relief.heights, self.relief.place, x + dx, y + dy))
+            cars.append(
+                Thing(
+                    f"car-{index:03d}", "car", x + dx, y + dy, way, float(rng.uniform(4.2, 4.8)), 1.8, base, height,
+                    style=int(rng.integers(8)), seed=int(rng.integers(1 << 30)), appears=day, gone=day + 1, is_structure=False,
+                )  # fmt: skip
+            )
+        return tuple(cars)
+
+    def scene(self, day: int) -> Scene:
+        """The town as it stands on a day, ready to be photographed."""
+        patches = tuple(replace(p, growth=min(1.0, max(0.0, p.growth + p.per_day * day))) for p in self.patches)
+        return Scene(self.frame, self.origin, self.extent, self.relief, self.standing(day), patches, self.seed, day)
+
+    def truth(self, before_day: int, after_day: int) -> tuple[Truth, ...]:
+        """What was planted or taken away between the two days: structures first, then the distractors."""
+        changed = [t for t in self.things if t.planted and t.stands(before_day) != t.stands(after_day)]
+        return tuple(self._told(t) for t in sorted(changed, key=lambda t: (not t.is_structure, t.id)))
+
+    def with_removed(self, ids: Collection[str], day: int) -> Town:
+        """The same town, where the named things are pulled down on `day`; raises SimulatorError for a name it does not know."""
+        unknown = set(ids) - {t.id for t in self.things}
+        if unknown:
+            raise SimulatorError(f"the town has no {', '.join(sorted(unknown))}; its planted things are in Town.truth")
+        return replace(self, things=tuple(replace(t, gone=day) if t.id in ids else t for t in self.things))
+
+    def _told(self, t: Thing) -> Truth:
+        ring = [(self.origin.x_m + x, self.origin.y_m + y) for x, y in t.ring]
+        outline = self.frame.to_degrees(Polygon(ring))
+        height = 0.0 if t.kind.startswith("repaint") else t.height_m
+        gone = t.gone if t.gone < NEVER else None
+        return Truth(t.id, t.kind, outline, height, t.length_m * t.width_m, t.is_structure, t.appears, gone)
+
+
+#              kind            slot     length       width        height      how many of eleven
+_STRUCTURES = (
+    ("shed", "yard", (3.2, 4.4), (2.8, 4.2), (2.4, 2.8)),
+    ("rooftop_room", "roof", (4.2, 6.2), (4.0, 6.5), (2.6, 3.0)),
+    ("extension", "yard", (4.0, 6.4), (3.4, 4.6), (2.9, 3.3)),
+    ("gable_house", "plot", (9.6, 10.6), (7.2, 8.6), (5.4, 6.2)),
+    ("container", "open", (6.06, 6.06), (2.44, 2.44), (2.59, 2.59)),
+    ("canopy", "yard", (4.4, 6.4), (4.6, 6.0), (2.7, 3.1)),
+    ("rooftop_room", "roof", (4.8, 6.4), (5.0, 7.2), (2.7, 3.2)),
+    ("gable_house", "plot", (9.0, 10.4), (7.0, 8.4), (4.6, 6.0)),
+    ("shed", "yard", (3.4, 4.4), (3.0, 4.4), (2.2, 2.6)),
+    ("container", "open", (6.06, 6.06), (2.44, 2.44), (2.59, 2.59)),
+    ("extension", "yard", (3.6, 5.6), (3.2, 4.2), (2.8, 3.2)),
+)
+_DISTRACTORS = (
+    ("tarpaulin", "yard", (3.2, 4.4), (3.0, 4.0), (0.25, 0.45)),
+    ("sand_pile", "open", (4.0, 4.4), (4.0, 4.4), (0.7, 0.9)),
+    ("tarpaulin", "open", (4.0, 6.0), (3.0, 4.0), (0.25, 0.45)),
+    ("brick_stack", "yard", (2.0, 3.0), (1.2, 1.8), (0.6, 0.85)),
+    ("sand_pile", "open", (3.2, 4.2), (3.2, 4.2), (0.6, 0.9)),
+)
+
+
+def make_town(
+    seed: int,
+    *,
+    centre: LonLat,
+    width_m: float = 200.0,
+    depth_m: float = 150.0,
+    margin_m: float = 90.0,
+    structures: int = 11,
+    distractors: int = 8,
+    ground_m: float = 14.0,
+) -> Town:
+    """A town around `centre`: `width_m` x `depth_m` are meant to be flown, `margin_m` more is drawn on every side.
+
+    Structures appear on days 1 to 29, as many of the wished number as there is room for; raises SimulatorError under 40 m.
+    """
+    if min(width_m, depth_m) < 40.0 or margin_m < 0.0:
+        raise SimulatorError(f"a town of {width_m} x {depth_m} m with a margin of {margin_m} m is too small: give it 40 m or more")
+    rng = np.random.default_rng([seed, 1])
+    frame = metric_frame(centre)
+    middle = frame.xy(centre)
+    origin = XY(float(round(middle.x_m)), float(round(middle.y_m)))
+    flown = (-width_m / 2, -depth_m / 2, width_m / 2, depth_m / 2)
+    extent = (flown[0] - margin_m, flown[1] - margin_m, flown[2] + margin_m, flown[3] + margin_m)
+    relief = _relief(rng, extent, ground_m)
+
+    def ground(x: float, y: float) -> float:
+        return float(relief_at(relief.heights, relief.place, x, y))
+
+    bend = Bend(float(rng.uniform(-0.16, 0.16)), *(float(v) for v in rng.uniform(0, 6.28, 2)))
+    plan = Layout(rng, bend, ground)
+    _streets(plan, extent, flown)
+    inside = [t for t in plan.things if _within(extent, t.x, t.y, 1.0)]
+    plan.things[:] = inside
+    _plant(plan, flown, structures, distractors)
+    parking = tuple(p for p in plan.parking if _within(extent, p[0], p[1], 3.0))
+    return Town(seed, frame, origin, flown, extent, relief, tuple(plan.things), tuple(plan.patches), parking)
+
+
+def _within(extent: Extent, x: float, y: float, inset: float) -> bool:
+    return extent[0] + inset < x < extent[2] - inset and extent[1] + inset < y < extent[3] - inset
+
+
+def _relief(rng: np.random.Generator, extent: Extent, mean: float) -> Relief:
+    """Ground that rises and falls by several metres, with slopes of a few percent."""
+    west, south, east, north = (v + g for v, g in zip(extent, (-200, -200, 200, 200), strict=True))
+    xs, ys = np.arange(west, east, RELIEF_STEP_M), np.arange(south, north, RELIEF_STEP_M)
+    heights: Floats = np.full((len(ys), len(xs)), mean)
+    for length, height in ((310.0, 1.7), (230.0, 1.1), (120.0, 0.45), (70.0, 0.18)):
+        for _ in range(2):
+            way, phase = rng.uniform(0, 2 * math.pi, 2)
+            wave = (xs[None, :] * math.cos(way) + ys[:, None] * math.sin(way)) * (2 * math.pi / length)
+            heights += height * 0.7 * np.sin(wave + phase)
+    return Relief(heights, np.array([west, south, RELIEF_STEP_M]))
+
+
+def _lines(rng: np.random.Generator, low: float, high: float, pitch: float) -> list[float]:
+    count = max(2, round((high - low) / pitch))
+    lines = np.linspace(low, high, count + 1) + rng.uniform(-3.0, 3.0, count + 1)
+    return [float(v) for v in lines]
+
+
+def _streets(plan: Layout, extent: Extent, flown: Extent) -> None:
+    """The grid of streets and what fills each block."""
+    reach_u, reach_v = extent[2] * 1.1 + 30, extent[3] * 1.1 + 30
+    us, vs = _lines(plan.rng, -reach_u, reach_u, 57.0), _lines(plan.rng, -reach_v, reach_v, 45.0)
+    main_u = min(range(len(us)), key=lambda i: abs(us[i] + 0.12 * flown[2]))
+    main_v = min(range(len(vs)), key=lambda i: abs(vs[i] - 0.3 * flown[3]))
+    half_u = [5.6 if i == main_u else 2.4 for i in range(len(us))]
+    half_v = [3.9 if i == main_v else 2.2 for i in range(len(vs))]
+    deck = ["village", "village", "workshops", "village_flat", "fields", "village", "apartments", "village_flat", "court", "village"]
+    outer = ["village", "village_flat", "fields", "village", "fields", "apartments", "village", "workshops"]
+    dealt = 0
+    for j in range(len(vs) - 1):
+        for i in range(len(us) - 1):
+            walk = 2.6
+            low = us[i] + half_u[i] + (walk if i == main_u else 0.5)
+            high = us[i + 1] - half_u[i + 1] - (walk if i + 1 == main_u else 0.5)
+            box_m = (low, vs[j] + half_v[j] + 0.6, high, vs[j + 1] - half_v[j + 1] - 0.6)
+            x, y = plan.bend.at((low + high) / 2, (box_m[1] + box_m[3]) / 2)
+            central = _within(flown, x, y, -12.0)
+            if central:
+                kind = deck[dealt % len(deck)]
+                dealt += 1
+            else:
+                if not _within(extent, x, y, -45.0):
+                    continue
+                kind = outer[int(plan.rng.integers(len(outer)))]
+            if i == main_u and kind != "court":
+                blocks.shop_row(plan, low + 4.9, box_m[1], box_m[3], 1)
+                box_m = (low + 11.5, *box_m[1:])
+            _fill(plan, kind, box_m, central)
+    _pave(plan, us, vs, half_u, half_v, main_u, main_v)
+
+
+def _fill(plan: Layout, kind: str, box_m: blocks.Box, central: bool) -> None:
+    match kind:
+        case "village":
+            blocks.village(plan, box_m, vacant=central or plan.chance(0.4))
+        case "village_flat":
+            blocks.village(plan, box_m, vacant=plan.chance(0.3), flat_share=0.75)
+        case "apartments":
+            blocks.apartments(plan, box_m)
+        case "workshops":
+            blocks.workshops(plan, box_m)
+        case "fields":
+            blocks.fields(plan, box_m)
+        case _:
+            blocks.court(plan, box_m)
+
+
+def _pave(plan: Layout, us: list[float], vs: list[float], half_u: list[float], half_v: list[float], main_u: int, main_v: int) -> None:
+    """Asphalt and concrete, lines, zebra crossings, street trees, parked cars, poles."""
+    white, yellow = (1.0, 1.0, 1.0), (1.0, 0.82, 0.3)
+    u_ends, v_ends = (us[0], us[-1]), (vs[0], vs[-1])
+    for j, v in enumerate(vs):
+        h = half_v[j]
+        plan.lay((u_ends[0], v - h, u_ends[1], v + h), Look.ASPHALT if j % 2 == 0 or j == main_v else Look.CONCRETE)
+        for u in np.arange(u_ends[0] + 9, u_ends[1], 7.3):
+            if min(abs(float(u) - w) for w in us) > 8 and plan.chance(0.55):
+                plan.park(float(u), v + (h - 1.1) * (1 if plan.chance(0.5) else -1), 0.0)
+    for i, u in enumerate(us):
+        h = half_u[i]
+        if i == main_u:
+            plan.lay((u - h - 2.5, v_ends[0], u + h + 2.5, v_ends[1]), Look.PAVERS)
+        plan.lay((u - h, v_ends[0], u + h, v_ends[1]), Look.ASPHALT if i % 2 == 0 or i == main_u else Look.CONCRETE)
+        if i == main_u:
+            continue
+        for v in np.arange(v_ends[0] + 12, v_ends[1], 9.0):
+            near = min(abs(float(v) - w) for w in vs)
+            if near > 8 and plan.chance(0.4):
+                plan.park(u + 1.3, float(v), math.pi / 2)
+            elif near > 6 and plan.chance(0.3):
+                plan.put("pole", u - h - 0.2, float(v), 0.3, 0.3, 8.5)
+    u, h = us[main_u], half_u[main_u]
+    for side in (-1, 1):
+        plan.lay((u + side * 0.16 - 0.06, v_ends[0], u + side * 0.16 + 0.06, v_ends[1]), Look.LINE, tint=yellow)
+        plan.lay((u + side * (h - 0.3) - 0.06, v_ends[0], u + side * (h - 0.3) + 0.06, v_ends[1]), Look.LINE, tint=white)
+    for v in np.arange(v_ends[0], v_ends[1], 6.0):
+        for side in (-1, 1):
+            plan.lay((u + side * h / 2 - 0.06, float(v), u + side * h / 2 + 0.06, float(v) + 3.0), Look.LINE, tint=white)
+    for v in np.arange(v_ends[0] + 5, v_ends[1], 7.5):
+        near = min(abs(float(v) - w) for w in vs)
+        if near > 8:
+            for side in (-1, 1):
+                plan.tree(u + side * (h + 1.3), float(v) + plan.between(-0.6, 0.6), 2.4, 3.6)
+                if plan.chance(0.5):
+                    plan.park(u + side * (h - 1.4), float(v) + 3.5, math.pi / 2)
+    for j, v in enumerate(vs):  # the crossing itself, then its zebras
+        plan.lay((u - h, v - half_v[j] - 0.2, u + h, v + half_v[j] + 0.2), Look.ASPHALT, tint=(1, 1, 1))
+        for side in (-1, 1):
+            for k in np.arange(-h + 0.5, h - 0.4, 0.95):
+                edge = v + side * (half_v[j] + 2.4)
+                plan.lay((u + float(k), edge - 1.5, u + float(k) + 0.45, edge + 1.5), Look.LINE, tint=white)
+
+
+def _plant(plan: Layout, flown: Extent, structures: int, distractors: int) -> None:
+    """What changes between the visits, each in a free slot of its own, well inside the flown part."""
+    rng = plan.rng
+    free = [s for s in plan.slots if _within(flown, s.x, s.y, 9.0)]
+    order = [free[i] for i in rng.permutation(len(free))]
+    for index in range(structures):
+        kind, where, *sizes = _STRUCTURES[index % len(_STRUCTURES)]
+        _place(plan, order, kind, where, sizes, f"S{index + 1:02d}", True)
+    repaints = min(2, distractors // 3)
+    for index in range(distractors - repaints - (1 if distractors > 4 else 0)):
+        kind, where, *sizes = _DISTRACTORS[index % len(_DISTRACTORS)]
+        _place(plan, order, kind, where, sizes, f"D{index + 1:02d}", False)
+    _repaint(plan, flown, repaints, distractors - repaints)
+    if distractors > 4:
+        trees = [i for i, t in enumerate(plan.things) if t.kind == "tree" and _within(flown, t.x, t.y, 9.0)]
+        if trees:
+            chosen = int(rng.choice(trees))
+            day = int(rng.integers(3, 28))
+            plan.things[chosen] = replace(plan.things[chosen], id="D-felled", gone=day, planted=True, is_structure=False)
+
+
+def _place(plan: Layout, order: list[Slot], kind: str, where: str, sizes: list[tuple[float, float]], name: str, real: bool) -> None:
+    slot = next((s for s in order if s.kind == where), None) or next((s for s in order if s.kind in ("open", "yard", "plot")), None)
+    if slot is None:
+        return
+    order.remove(slot)
+    length, width, height = (plan.between(*span) for span in sizes)
+    length, width = min(length, slot.length_m), min(width, slot.width_m)
+    room_u, room_v = (slot.length_m - length) / 2, (slot.width_m - width) / 2
+    along = plan.between(-room_u, room_u)
+    across = plan.between(-room_v, room_v)
+    if kind == "extension":  # its back stands in the wall of the house
+        across = room_v + 0.35
+    elif kind == "shed":
+        across = -room_v * plan.between(0.6, 1.0)
+    c, s = math.cos(slot.yaw), math.sin(slot.yaw)
+    x, y = slot.x + along * c - across * s, slot.y + along * s + across * c
+    base = slot.base_m if where == "roof" and slot.kind == "roof" else plan.ground(x, y)
+    plan.things.append(
+        Thing(
+            name, kind, x, y, slot.yaw, length, width, base, height, style=int(plan.rng.integers(6)), seed=int(plan.rng.integers(1 << 31)),
+            appears=int(plan.rng.integers(2, 29)), planted=True, is_structure=real,
+        )  # fmt: skip
+    )
+
+
+def _repaint(plan: Layout, flown: Extent, count: int, start: int) -> None:
+    """New tiles of another colour on an old roof: nothing was built."""
+    hosts = [i for i, t in enumerate(plan.things) if t.kind in ("gable_home", "hip_home") and _within(flown, t.x, t.y, 10.0)]
+    for index, host in enumerate(plan.rng.permutation(hosts)[:count]):
+        old = plan.things[host]
+        day = int(plan.rng.integers(3, 28))
+        name = f"D{start + index + 1:02d}"
+        new = replace(old, id=name, kind=f"repaint_{old.kind}", style=old.style + 1, appears=day, planted=True, is_structure=False)
+        plan.things[host] = replace(old, gone=day)
+        plan.things.append(new)
+
