@@ -331,6 +331,7 @@ class JobRow(Base):
     state: Mapped[str]
     made_at: Mapped[datetime] = mapped_column(index=True)
     made_by: Mapped[str]
+    sent_at: Mapped[datetime | None]  # when its message was last put into the queue
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
@@ -370,7 +371,6 @@ class SessionRow(Base):
     token_sha256: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     made_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 

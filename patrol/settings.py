@@ -1,0 +1,70 @@
+"""Settings: read once from the environment (`PATROL_…`), handed on as a value. The default needs no server at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that differs between one installation and another."""
+
+    model_config = SettingsConfigDict(env_prefix="PATROL_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("patrol-data"), description="folder of the embedded database, blobs, surveys and queue")
+    database_url: str = Field("", description="empty: an SQLite file below home; or postgresql://user:password@host/name")
+    broker_url: str = Field("", description="empty: a folder below home; or redis://host/0, amqp://user:password@host//")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    language: Literal["zh", "en"] = "zh"
+
+    session_hours: float = Field(12.0, gt=0)
+    lock_after: int = Field(5, ge=1, description="wrong passwords in a row until a sign-in is locked")
+    lock_minutes: float = Field(15.0, gt=0)
+    field_photos_min: int = Field(0, ge=0, description="field photos a verification needs; a city that asks for them sets 3")
+
+    worker_processes: int = Field(1, ge=1)
+    job_lease_s: float = Field(120.0, gt=0, description="how long a job is left to a worker that has fallen silent")
+    job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")
+    job_modules: tuple[str, ...] = Field(("patrol.pipeline",), description="modules that register the kinds of jobs")
+    sweep_s: float = Field(15.0, gt=0, description="how often a worker looks for jobs that were left lying")
+
+    tianditu_key: SecretStr = SecretStr("")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.home / 'patrol.sqlite'}"
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL; `filesystem://` is the folder `queue_dir`."""
+        return self.broker_url or "filesystem://"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Content-addressed files."""
+        return self.home / "blobs"
+
+    @property
+    def surveys_dir(self) -> Path:
+        """One folder per survey, below its area."""
+        return self.home / "surveys"
+
+    @property
+    def work_dir(self) -> Path:
+        """Work in progress; what lies here after a crash may be deleted."""
+        return self.home / "work"
+
+    @property
+    def queue_dir(self) -> Path:
+        """The embedded broker's folder."""
+        return self.home / "queue"
