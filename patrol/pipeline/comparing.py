@@ -1,0 +1,311 @@
+"""Two surveys of an area to candidates, candidates to findings with evidence, and rechecks answered by the later survey."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from change_detect import persist
+from change_detect.align import SurveyPair, align
+from change_detect.candidate import Candidate, Kind
+from change_detect.errors import ChangeError
+from change_detect.raster import Source, working_grid
+from dispatch.actor import SYSTEM
+from dispatch.case import CaseAct, RecheckResult
+from dispatch.finding import Finding, FindingAct, FindingId, FindingState
+from dispatch.office import Facts
+from dispatch.refusal import Refusal
+from geo.area import Area
+from geo.progress import Progress, silent
+from imagery import evidence
+from imagery.errors import ImageryError
+from patrol import audit, records, repositories
+from patrol.pipeline.surveying import load_survey
+from patrol.values import dump
+from patrol.wiring import Workplace
+
+KIND_TEXT: Mapping[str, tuple[str, str]] = {
+    Kind.NEW_BUILDING: ("新建", "new building"),
+    Kind.ROOF_ADDITION: ("加层、楼顶搭建", "roof addition"),
+    Kind.EXTENSION: ("扩建", "extension"),
+    Kind.SHED_OR_CONTAINER: ("棚、箱房", "shed or container"),
+    Kind.DEMOLISHED: ("拆除", "demolished"),
+    Kind.EARTHWORK: ("填挖、堆料", "earthwork"),
+    Kind.VEGETATION: ("植被", "vegetation"),
+    Kind.VEHICLE: ("车辆", "vehicle"),
+    Kind.IMAGE_CHANGE: ("影像变化", "change in the images"),
+    Kind.ARTEFACT: ("成果瑕疵", "artefact of a survey"),
+}
+NOT_NEW = frozenset({Kind.DEMOLISHED})
+SAME_IOU = 0.3
+"""Two outlines that overlap so far are the same thing seen again."""
+SOURCE_PHOTOS = 3
+
+
+class ComparisonRefused(RuntimeError):
+    """Two surveys that cannot be compared, and why."""
+
+
+def compare(
+    work: Workplace,
+    area_id: str,
+    before_id: str | None = None,
+    after_id: str | None = None,
+    *,
+    by: str,
+    progress: Progress = silent,
+) -> records.ComparisonRecord:
+    """Compare two surveys (by default the last two accepted ones); each change becomes a finding with its evidence.
+
+    Doing it again changes nothing. Raises ComparisonRefused.
+    """
+    with work.database.read() as session:
+        area = repositories.areas.get(session, area_id)
+        before, after = _chosen(session, area, before_id, after_id)
+        there = repositories.comparison_of(session, before.id, after.id)
+    if there is not None:
+        return there
+    try:
+        pair = aligned(work, before, after, progress)
+        found = work.detector(progress).detect(pair)
+    except ChangeError as err:
+        raise ComparisonRefused(f"{before.id} → {after.id}: {err}") from err
+    residual = pair.residual
+    comparison = records.ComparisonRecord(
+        id=f"{before.id}_{after.id}",
+        area_id=area.id,
+        before_id=before.id,
+        after_id=after.id,
+        made_at=work.clock.now(),
+        record={
+            "sigma_xy_m": residual.sigma_xy_m,
+            "p95_px": residual.p95_px,
+            "sigma_z_m": residual.sigma_z_m,
+            "tiles_used": residual.tiles_used,
+            "tiles_tried": residual.tiles_tried,
+            "warnings": list(residual.warnings),
+            "up_m": residual.up_m.mean if residual.up_m is not None else 0.0,
+        },
+    )
+    pieces = []
+    for number, candidate in enumerate(found):
+        progress(number, len(found), "evidence")
+        pieces.append(_evidence(work, before, after, candidate))
+    with work.database.write() as session:
+        repositories.comparisons.add(session, comparison)
+        for candidate, crops in zip(found, pieces, strict=True):
+            _promote(work, session, area, comparison, candidate, crops)
+        details = {"area": area.id, "candidates": len(found)}
+        audit.append(session, by, "comparison.add", f"comparison:{comparison.id}", at=comparison.made_at, details=details)
+    answer_rechecks(work, area, after, progress=progress)
+    return comparison
+
+
+def _chosen(
+    session: Session, area: Area, before_id: str | None, after_id: str | None
+) -> tuple[records.SurveyRecord, records.SurveyRecord]:
+    accepted = repositories.surveys_of(session, area.id, accepted=True)
+    if after_id is None and len(accepted) < 2:
+        raise ComparisonRefused(f"area {area.name} has {len(accepted)} accepted survey(s); two are needed: ingest another date")
+    after = repositories.surveys.get(session, after_id) if after_id else accepted[-1]
+    if before_id is None:
+        earlier = [s for s in accepted if (s.taken_on, s.made_at) < (after.taken_on, after.made_at)]
+        if not earlier:
+            raise ComparisonRefused(
+                f"area {area.name} has no accepted survey before {after.taken_on}: name the one to compare with"
+            )
+        before = earlier[-1]
+    else:
+        before = repositories.surveys.get(session, before_id)
+    for survey in (before, after):
+        if survey.area_id != area.id:
+            raise ComparisonRefused(f"survey {survey.id} is not of area {area.name}")
+    if before.id == after.id:
+        raise ComparisonRefused(f"survey {before.id} cannot be compared with itself")
+    return before, after
+
+
+def source(work: Workplace, record: records.SurveyRecord) -> Source:
+    """A survey as change detection reads it."""
+    folder = work.settings.home / record.folder
+
+    def path(role: str) -> Path | None:
+        asset = record.asset(role)
+        return folder / asset.path if asset else None
+
+    ortho = path("ortho")
+    if ortho is None:
+        raise ComparisonRefused(f"survey {record.id} has no orthophoto")
+    return Source.of(
+        ortho, taken_on=record.taken_on, surface=path("surface"), sigma=path("sigma"), filled=path("filled"), grid=None
+    )
+
+
+def aligned(
+    work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, progress: Progress = silent
+) -> SurveyPair:
+    """The pair on its working grid, with what still lies between the two measured."""
+    old, new = source(work, before), source(work, after)
+    grid = working_grid(old.grid)
+    return align(old.on(grid), new.on(grid), progress)
+
+
+def _evidence(
+    work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, candidate: Candidate
+) -> tuple[tuple[str, evidence.Crop, str], ...]:
+    """(role, crop, survey id): chips of both dates, the height chip, and source photos of the later one."""
+    old, new = load_survey(work, before), load_survey(work, after)
+    pieces = [
+        ("before", evidence.chip(old, candidate.outline), before.id),
+        ("after", evidence.chip(new, candidate.outline), after.id),
+    ]
+    if old.surface is not None and new.surface is not None:
+        pieces.append(("height", evidence.height_chip(old, new, candidate.outline), after.id))
+    if candidate.suppressed is None:  # source photos are cut once a reviewer will look: hundreds of held-back ones never are
+        try:
+            pieces += [("photo", crop, after.id) for crop in evidence.crops(new, candidate.outline, SOURCE_PHOTOS)]
+            pieces += [("photo", crop, before.id) for crop in evidence.crops(old, candidate.outline, 1)]
+        except ImageryError:
+            pass  # an adopted orthophoto has no photos of its own: the chips above are its evidence
+    return tuple(pieces)
+
+
+def _promote(
+    work: Workplace,
+    session: Session,
+    area: Area,
+    comparison: records.ComparisonRecord,
+    candidate: Candidate,
+    crops: tuple[tuple[str, evidence.Crop, str], ...],
+) -> None:
+    """A candidate to a finding: a new one, or one more sighting of one that is there."""
+    outline = area.frame.to_degrees(candidate.outline)
+    again = None if candidate.suppressed else _seen_before(session, area, outline)
+    finding_id = again.id if again else FindingId(repositories.new_id())
+    record = records.CandidateRecord(
+        id=f"{comparison.id}-{candidate.id}",
+        comparison_id=comparison.id,
+        area_id=area.id,
+        outline=outline,
+        area_m2=candidate.area_m2,
+        area_sigma_m2=candidate.area_sigma_m2,
+        height_m=candidate.height_m,
+        kind=candidate.kind,
+        score=candidate.score,
+        reasons=candidate.reasons,
+        suppressed=candidate.suppressed,
+    )
+    if again is not None:
+        repositories.findings.put(session, replace(again.seen_again(candidate.score), version=again.version + 1))
+    else:
+        found = Finding(
+            id=finding_id,
+            number=repositories.finding_number(session, work.clock),
+            area_id=area.id,
+            outline_wgs84=outline,
+            area_m2=candidate.area_m2,
+            height_m=candidate.height_m,
+            kind=candidate.kind,
+            score=candidate.score,
+            state=FindingState.DETECTED,
+            found_at=work.clock.now(),
+            before_survey=comparison.before_id,
+            after_survey=comparison.after_id,
+            reasons=candidate.reasons,
+        )
+        repositories.report_finding(session, found, SYSTEM)
+        act = FindingAct.SUPPRESS if candidate.suppressed else FindingAct.TRIAGE
+        done = repositories.judge_finding(session, found.id, act, SYSTEM, work.clock, reason=candidate.suppressed or "")
+        if isinstance(done, Refusal):
+            raise ComparisonRefused(f"finding {found.number}: {done.text('en')}")
+    repositories.candidates.put(session, replace(record, finding_id=finding_id))
+    for role, crop, survey_id in crops:
+        _keep(work, session, finding_id, role, crop, survey_id)
+
+
+def _keep(work: Workplace, session: Session, finding_id: str, role: str, crop: evidence.Crop, survey_id: str) -> None:
+    blob = work.blobs.put(crop.jpeg)
+    repositories.evidence.add(
+        session,
+        records.EvidenceRecord(
+            id=repositories.new_id(),
+            subject="finding",
+            subject_id=finding_id,
+            role=role,
+            sha256=blob.sha256,
+            media_type="image/jpeg",
+            size_bytes=blob.size_bytes,
+            caption=crop.caption,
+            made_by=SYSTEM.id,
+            made_at=work.clock.now(),
+            taken_at=crop.taken_at,
+            place=crop.place,
+            survey_id=survey_id,
+            photo_sha256=crop.photo_sha256,
+        ),
+    )
+
+
+def _seen_before(session: Session, area: Area, outline: Any) -> Finding | None:
+    found, _ = repositories.search_findings(session, repositories.CaseFilter(area_id=area.id, box=outline.bounds), limit=50)
+    here = area.frame.to_metres(outline)
+    for finding in found:
+        if finding.state in {FindingState.SUPPRESSED, FindingState.REJECTED, FindingState.DUPLICATE}:
+            continue
+        there = area.frame.to_metres(finding.outline_wgs84)
+        if here.intersection(there).area > SAME_IOU * here.union(there).area:
+            return finding
+    return None
+
+
+def answer_rechecks(
+    work: Workplace, area: Area, after: records.SurveyRecord, *, progress: Progress = silent
+) -> tuple[tuple[str, bool], ...]:
+    """Each open recheck order of the area that this survey is late enough for: (case id, whether it is gone)."""
+    with work.database.read() as session:
+        orders = [o for o in repositories.open_rechecks(session, area.id) if after.taken_on >= o.not_before]
+        cases = [repositories.cases.get(session, order.case_id) for order in orders]
+        findings = [repositories.findings.get(session, case.finding_id) for case in cases]
+        baselines = {f.before_survey: repositories.surveys.get(session, f.before_survey) for f in findings if f.before_survey}
+    answers = []
+    pairs: dict[str, SurveyPair] = {}
+    for order, case, finding in zip(orders, cases, findings, strict=True):
+        if finding.before_survey is None or finding.before_survey == after.id:
+            continue
+        if finding.before_survey not in pairs:
+            pairs[finding.before_survey] = aligned(work, baselines[finding.before_survey], after, progress)
+        pair = pairs[finding.before_survey]
+        gone = persist.is_gone(pair, area.frame.to_metres(finding.outline_wgs84))
+        result = RecheckResult(gone.gone, work.clock.now(), survey_id=after.id, note=gone.sentence)
+        with work.database.write() as session:
+            done = repositories.act_on_case(
+                session, case.id, CaseAct.RECORD, SYSTEM, Facts(recheck=result), clock=work.clock, office=work.office
+            )
+            if isinstance(done, Refusal):
+                continue  # the case has moved on; the order stays open for the next survey
+            repositories.recheck_orders.put(session, replace(order, survey_id=after.id, done_at=work.clock.now()))
+            for role, crop, survey_id in _recheck_evidence(work, baselines[finding.before_survey], after, area, finding):
+                _keep(work, session, finding.id, role, crop, survey_id)
+        answers.append((str(case.id), gone.gone))
+    return tuple(answers)
+
+
+def _recheck_evidence(
+    work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, area: Area, finding: Finding
+) -> tuple[tuple[str, evidence.Crop, str], ...]:
+    outline = area.frame.to_metres(finding.outline_wgs84)
+    old, new = load_survey(work, before), load_survey(work, after)
+    pieces = [("recheck", evidence.chip(new, outline), after.id)]
+    if old.surface is not None and new.surface is not None:
+        pieces.append(("recheck_height", evidence.height_chip(old, new, outline), after.id))
+    return tuple(pieces)
+
+
+def quality_of(record: records.SurveyRecord) -> Mapping[str, Any]:
+    """The quality record as plain JSON."""
+    plain: Mapping[str, Any] = dump(record.quality)
+    return plain

@@ -1,0 +1,242 @@
+"""From a folder of photos, or a finished orthophoto, to a survey in the store.
+
+A survey is built in a folder of its own under `building/`, named after what goes in, so that a build that was killed is taken up
+again; it is renamed into place when it is whole, and only the row written last makes it visible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from geo.area import Area
+from geo.progress import Progress, silent
+from imagery import survey as surveys
+from imagery.errors import ImageryError, PhotoError
+from imagery.photos import Photo, read_folder
+from imagery.quality import screen
+from imagery.survey import Survey
+from patrol import audit, records, repositories
+from patrol.values import dump
+from patrol.wiring import Workplace
+
+SPACE_FACTOR = 4.0  # work files of a build, over the size of its photos: measured on sheffield_cross and brighton_beach
+SPACE_FLOOR_BYTES = 200_000_000
+
+
+class SurveyRefused(RuntimeError):
+    """A survey that cannot be made or is not good enough; it says why, and earlier surveys are untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a folder: the survey, and each file or photo that was left out with its reason."""
+
+    survey: records.SurveyRecord
+    left_out: tuple[tuple[str, str], ...]
+    again: bool = False  # the same photos had been ingested before
+
+
+def ingest(
+    work: Workplace,
+    folder: Path,
+    area_id: str,
+    taken_on: date,
+    *,
+    by: str,
+    flight_id: str | None = None,
+    progress: Progress = silent,
+) -> Ingested:
+    """Photos of a folder to a survey of an area, registered into the area's reference if it has one.
+
+    Raises SurveyRefused with the reason; nothing that is stored is changed by a failure.
+    """
+    with work.database.read() as session:
+        area = repositories.areas.get(session, area_id)
+        earlier = repositories.surveys_of(session, area_id, accepted=True)
+    if not folder.is_dir():
+        raise SurveyRefused(f"{folder}: there is no such folder")
+    try:
+        reading = read_folder(folder, workers=2)
+        screening = screen(reading.photos, area=area)
+    except PhotoError as err:
+        raise SurveyRefused(str(err)) from err
+    left_out = tuple((r.path.name, r.reason) for r in reading.refused) + tuple(
+        (s.photo.path.name, s.sentence_zh) for s in screening.set_aside
+    )
+    if not screening.accepted:
+        said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
+        raise SurveyRefused(f"{folder}: none of {len(left_out)} files can be used ({said})")
+    survey_id = _survey_id(area, taken_on, (p.sha256 for p in screening.accepted))
+    with work.database.read() as session:
+        there = repositories.surveys.find(session, survey_id)
+    if there is not None:
+        return Ingested(there, left_out, again=True)
+    building = _room(work, survey_id, sum(p.path.stat().st_size for p in screening.accepted))
+    try:
+        photos = _keep_originals(work, area, taken_on, screening.accepted, progress)
+        reference = _reference(work, earlier, survey_id)
+        survey = surveys.build(
+            photos,
+            area,
+            taken_on,
+            building,
+            survey_id=survey_id,
+            reference=reference,
+            reconstructor=work.reconstructor(),
+            progress=progress,
+        )
+    except ImageryError as err:
+        raise SurveyRefused(f"{folder}: {err}") from err
+    except OSError as err:
+        raise SurveyRefused(_disk(err, building)) from err
+    return Ingested(_put_in_place(work, area, survey, building, by=by, flight_id=flight_id), left_out)
+
+
+def adopt(
+    work: Workplace,
+    ortho: Path,
+    area_id: str,
+    taken_on: date,
+    *,
+    by: str,
+    surface: Path | None = None,
+    gsd_m: float | None = None,
+    progress: Progress = silent,
+) -> records.SurveyRecord:
+    """A finished orthophoto of any program to a survey of an area, registered to the area's reference."""
+    with work.database.read() as session:
+        area = repositories.areas.get(session, area_id)
+        earlier = repositories.surveys_of(session, area_id, accepted=True)
+    given = [path for path in (ortho, surface) if path is not None]
+    for path in given:
+        if not path.is_file():
+            raise SurveyRefused(f"{path}: there is no such file")
+    survey_id = _survey_id(area, taken_on, (_file_sha256(path) for path in given))
+    with work.database.read() as session:
+        there = repositories.surveys.find(session, survey_id)
+    if there is not None:
+        return there
+    building = _room(work, survey_id, sum(path.stat().st_size for path in given))
+    try:
+        survey = surveys.adopt(
+            ortho,
+            surface,
+            area,
+            taken_on,
+            building,
+            survey_id=survey_id,
+            reference=_reference(work, earlier, survey_id),
+            gsd_m=gsd_m,
+            progress=progress,
+        )
+    except ImageryError as err:
+        raise SurveyRefused(f"{ortho}: {err}") from err
+    except OSError as err:
+        raise SurveyRefused(_disk(err, building)) from err
+    return _put_in_place(work, area, survey, building, by=by, flight_id=None)
+
+
+def load_survey(work: Workplace, record: records.SurveyRecord) -> Survey:
+    """Imagery's survey of a record."""
+    return Survey.load(work.settings.home / record.folder)
+
+
+def _reference(work: Workplace, earlier: Sequence[records.SurveyRecord], survey_id: str) -> Survey | None:
+    # The area's first accepted survey stays the reference of all later ones: errors do not add up from month to month.
+    first = next((record for record in earlier if record.id != survey_id), None)
+    return load_survey(work, first) if first else None
+
+
+def _survey_id(area: Area, taken_on: date, hashes: Iterable[str]) -> str:
+    content = hashlib.sha256("\n".join([area.id, *sorted(hashes)]).encode()).hexdigest()
+    return f"{area.id}-{taken_on:%Y%m%d}-{content[:8]}"
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _room(work: Workplace, survey_id: str, given_bytes: int) -> Path:
+    building = work.settings.home / "building" / survey_id
+    building.mkdir(parents=True, exist_ok=True)
+    free, needed = shutil.disk_usage(building).free, int(SPACE_FACTOR * given_bytes) + SPACE_FLOOR_BYTES
+    if free < needed:
+        raise SurveyRefused(
+            f"{work.settings.home}: {free / 1e9:.1f} GB are free and this survey needs about {needed / 1e9:.1f} GB; "
+            "free some space and ingest again: nothing is lost"
+        )
+    return building
+
+
+def _disk(err: OSError, building: Path) -> str:
+    said = err.strerror or str(err)
+    return f"{building}: {said}; free some space or mend the disk, then ingest again: earlier surveys are untouched"
+
+
+def _keep_originals(
+    work: Workplace, area: Area, taken_on: date, photos: Sequence[Photo], progress: Progress
+) -> tuple[Photo, ...]:
+    """Originals beside the store under their hash and name: evidence must outlive the memory card."""
+    folder = work.settings.home / "photos" / area.id / f"{taken_on:%Y%m%d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for number, photo in enumerate(photos):
+        target = folder / f"{photo.sha256[:12]}-{photo.path.name}"
+        if not target.exists():
+            part = target.with_suffix(f".part{os.getpid()}")
+            shutil.copyfile(photo.path, part)
+            part.replace(target)
+        kept.append(replace(photo, path=target))
+        progress(number + 1, len(photos), "originals")
+    return tuple(kept)
+
+
+def _put_in_place(
+    work: Workplace, area: Area, survey: Survey, building: Path, *, by: str, flight_id: str | None
+) -> records.SurveyRecord:
+    place = work.settings.home / "surveys" / survey.id
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():  # an earlier run was killed between the rename and the row
+        shutil.rmtree(place)
+    building.replace(place)
+    survey = Survey.load(place)
+    record = records.SurveyRecord(
+        id=survey.id,
+        area_id=area.id,
+        taken_on=survey.taken_on,
+        made_at=work.clock.now(),
+        outline=area.frame.to_degrees(survey.grid.outline_m),
+        folder=str(place.relative_to(work.settings.home)),
+        accepted=survey.quality.accepted,
+        quality=dump(survey.quality),
+        assets=tuple(_assets(place, survey)),
+        record=json.loads((place / "survey.json").read_text()),
+        reference_id=survey.reference_id,
+        flight_id=flight_id,
+    )
+    with work.database.write() as session:
+        repositories.surveys.put(session, record)
+        audit.append(
+            session,
+            by,
+            "survey.add",
+            f"survey:{record.id}",
+            at=record.made_at,
+            details={"area": area.id, "taken_on": record.taken_on, "accepted": record.accepted},
+        )
+    return record
+
+
+def _assets(place: Path, survey: Survey) -> Iterable[records.Asset]:
+    for role in ("ortho", "surface", "sigma", "confidence"):
+        path: Path | None = getattr(survey, role)
+        if path is not None:
+            yield records.Asset(role, str(path.relative_to(place)), _file_sha256(path), path.stat().st_size)

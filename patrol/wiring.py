@@ -1,0 +1,67 @@
+"""The one place where ports meet their adapters: a workplace holds the store, the blobs, the clock, and makes engines and links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from change_detect.detector import Detector, GeometryImage
+from dispatch.office import Office, standard_office
+from flight.link import VehicleLink
+from flight.links.dronekit import DronekitVehicle
+from flight.links.mavlink import MavlinkVehicle
+from geo.progress import Progress, silent
+from geo.times import Clock, SystemClock
+from imagery.engines.colmap import ColmapEngine
+from imagery.reconstruct import Reconstructor
+from patrol.blobs import BlobFolder
+from patrol.database import Database
+from patrol.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """All that a use case needs of the world."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobFolder
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def office(self) -> Office:
+        """The office's calendar, limits and rules."""
+        return _office(self.settings.field_photos_min)
+
+    def reconstructor(self) -> Reconstructor:
+        """The engine that makes blocks of photos."""
+        return ColmapEngine()
+
+    def detector(self, progress: Progress = silent) -> Detector:
+        """What finds changes."""
+        return GeometryImage(progress=progress)
+
+    def vehicle(self, url: str) -> VehicleLink:
+        """A link to a vehicle: pymavlink by default, DroneKit for telemetry and guided flight by `dronekit+tcp:…`."""
+        if url.startswith("dronekit+"):
+            return DronekitVehicle(url.removeprefix("dronekit+"))
+        return MavlinkVehicle(url)
+
+
+@lru_cache(maxsize=4)
+def _office(photos_min: int) -> Office:
+    office = standard_office()
+    return (
+        replace(office, rules=replace(office.rules, photos_min=photos_min)) if office.rules.photos_min != photos_min else office
+    )
+
+
+@contextmanager
+def workplace(settings: Settings, *, clock: Clock | None = None, check: bool = True) -> Iterator[Workplace]:
+    """The workplace of these settings; raises DatabaseError when the database is not ready (`patrol init` makes it so)."""
+    with Database(settings.database) as database:
+        if check:
+            database.check()
+        yield Workplace(settings, database, BlobFolder(settings.blobs_dir), clock or SystemClock())
