@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from change_detect.field import TUKEY, nmad
-from change_detect.raster import Bytes
+from change_detect.raster import Bytes, Metres
 from geo.frames import Floats
 
 
@@ -59,3 +59,25 @@ def match(before: list[Floats], after: list[Floats]) -> Radiometry:
         tables.append(np.clip(np.rint(matched), 0, 255).astype(np.uint8).tobytes())
         noise.append(nmad(a[:, band] ** 2 - (gain * b[:, band] + offset) ** 2))
     return Radiometry((tables[0], tables[1], tables[2]), float(np.mean(noise)))
+
+
+def greenness(ortho: Bytes) -> Metres:
+    """Excess green over all light, `(2g - r - b) / (r + g + b)`, about 0 for grey, over 0.05 for leaves; float32 `(rows, cols)`."""
+    r, g, b = (ortho[..., i].astype(np.float32) for i in range(3))
+    out: Metres = (2 * g - r - b) / np.maximum(r + g + b, 30.0)
+    return out
+
+
+def greyness(ortho: Bytes) -> Metres:
+    """1 where a cell has no colour of its own (asphalt, concrete), 0 where it clearly has; float32 `(rows, cols)`."""
+    top, low = ortho.max(-1).astype(np.float32), ortho.min(-1).astype(np.float32)
+    out: Metres = np.clip(1.0 - (top - low) / np.maximum(top, 30.0) / 0.25, 0.0, 1.0)
+    return out
+
+
+def colour_distance(before: Bytes, after: Bytes) -> Metres:
+    """Distance in chroma, with a small part of lightness (shadow changes lightness, hardly chroma); CIELAB units, `(rows, cols)`."""
+    a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2LAB).astype(np.float32) for x in (before, after))
+    d = b - a
+    out: Metres = np.sqrt(d[..., 1] ** 2 + d[..., 2] ** 2 + (0.2 * d[..., 0] * (100 / 255)) ** 2)
+    return out

@@ -1,0 +1,202 @@
+"""One row of features per region of changed height: what the rules read.
+
+The region is measured in a window of its own with a margin, however the tiles fell. `lower`/`upper` are the surveys before/after for
+something that rose, and after/before for something that was lost, so that "the object" always stands in `upper`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from change_detect.raster import Layers, Mask, Metres
+from change_detect.spectral import colour_distance, greenness, greyness
+from geo.frames import Floats
+
+RING_M = 4.0
+"""How far around a region its colours are compared with."""
+
+GROUND_M = 12.0
+"""How far around a region the ground is looked for: beyond the walls of the house it may stand on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What was measured of one object; metres, square metres and shares 0..1."""
+
+    area_m2: float
+    length_m: float
+    width_m: float
+    gain_m: float
+    gain_spread_m: float
+    z: float
+    rough_m: float
+    planar: float
+    rectangular: float
+    core: float
+    steep: float
+    green_before: float
+    green_after: float
+    ground_green: float
+    stood_m: float
+    stood_rough_m: float
+    beside_high: float
+    road: float
+    colour: float
+    unmeasured: float
+    unseen: float
+
+
+def body_of(gain: Metres, near: Mask, gsd_m: float) -> Mask:
+    """The object inside its region: cells over half its own height, opened by half a metre, the largest part, holes closed.
+
+    Half height is where an edge lies after a surface has smeared it; the opening cuts a tree that touches a roof.
+    """
+    tall = float(np.percentile(gain[near], 60))
+    reach = cv2.dilate(near.astype(np.uint8), _square(0.3 / gsd_m)) > 0
+    body = reach & (cv2.medianBlur(gain, 5) > 0.5 * tall)
+    body = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, _round(0.5 / gsd_m)) > 0)
+    for size_m in (1.0, 2.0):  # a wider cut only where nearly all remains: an arm may be thin, a neck to a tree is thinner
+        opened = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, _round(size_m / gsd_m)) > 0)
+        if opened.sum() > 0.7 * body.sum():
+            body = opened
+    filled = body.astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    holes = np.zeros_like(filled)
+    cv2.drawContours(holes, outlines, -1, 1, cv2.FILLED)
+    holes -= filled
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=4)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] * gsd_m**2 < 4.0:
+            filled[labels == label] = 1
+    return filled > 0
+
+
+def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, sigma_xy_m: float, gsd_m: float) -> Features:
+    """Features of one object whose cells are `body`; all arrays cover the same window."""
+    assert lower.surface is not None and upper.surface is not None
+    known = np.isfinite(lower.surface) & np.isfinite(upper.surface)
+    inner = cv2.erode(body.astype(np.uint8), _round(0.5 / gsd_m)) > 0
+    if inner.sum() < 20:
+        inner = body
+    seen = inner & known if (inner & known).any() else body
+    gains = gain[seen].astype(np.float64)
+    length, width = _sides(body, gsd_m)
+    around = cv2.dilate(body.astype(np.uint8), _round(1.0 / gsd_m)) > 0
+    ring = (cv2.dilate(body.astype(np.uint8), _round(RING_M / gsd_m)) > 0) & ~around & known
+    close = around & ~body & known
+    wide = (cv2.dilate(body.astype(np.uint8), _square(GROUND_M / gsd_m)) > 0) & known & ~around
+    below = np.median(lower.surface[seen]) if known[seen].any() else np.float32(0.0)
+    # the lowest tenth around is ground, pits and noise left out; nothing around: it stands on the ground
+    ground_m = float(np.percentile(lower.surface[wide], 10)) if wide.sum() > 50 else float(below)
+    stood = float(below) - ground_m
+    slack = max(0.25, sigma_xy_m)
+    outside = (cv2.dilate(body.astype(np.uint8), _round((slack + 0.4) / gsd_m)) > 0) & ~(
+        cv2.dilate(body.astype(np.uint8), _round(slack / gsd_m)) > 0
+    )
+    tall = float(np.median(gains))
+    return Features(
+        area_m2=float(body.sum()) * gsd_m**2,
+        length_m=length,
+        width_m=width,
+        gain_m=tall,
+        gain_spread_m=float(np.subtract(*np.percentile(gains, [84, 16]))) / 2,
+        z=float(np.median(z[seen])),
+        rough_m=_roughness(upper.surface, seen, gsd_m),
+        planar=planar_share(upper.surface, seen, gsd_m),
+        rectangular=float(body.sum()) * gsd_m**2 / max(length * width, 1e-6),
+        core=float((cv2.erode(body.astype(np.uint8), _round(0.5 / gsd_m)) > 0).sum()) / float(body.sum()),
+        steep=float(np.mean(gain[outside & known] < 0.5 * tall)) if (outside & known).any() else 0.0,
+        green_before=_mean(greenness(lower.ortho), body & lower.valid),
+        green_after=_mean(greenness(upper.ortho), body & upper.valid),
+        ground_green=_mean(greenness(lower.ortho), ring & lower.valid),
+        stood_m=stood,
+        stood_rough_m=_roughness(lower.surface, seen, gsd_m),
+        beside_high=float(np.mean((lower.surface[close] - ground_m) > max(1.8, 0.6 * tall))) if close.any() else 0.0,
+        road=_mean(greyness(lower.ortho), ring & lower.valid),
+        colour=_mean(colour_distance(lower.ortho, upper.ortho), body & lower.valid & upper.valid),
+        unmeasured=_filled_share(lower, upper, body),
+        unseen=1.0 - float(np.mean((lower.valid & upper.valid & known)[around])),
+    )
+
+
+def planar_share(surface: Metres, cells: Mask, gsd_m: float, planes: int = 2, tolerance_m: float = 0.15) -> float:
+    """Share of cells that lie on the best `planes` planes within the tolerance, by a fixed-seed search (a gable has two)."""
+    rows, cols = np.nonzero(cells & np.isfinite(surface))
+    if len(rows) < 12:
+        return 0.0
+    step = max(1, len(rows) // 1500)
+    p = np.column_stack([cols[::step] * gsd_m, rows[::step] * gsd_m, surface[rows[::step], cols[::step]]]).astype(np.float64)
+    p -= p.mean(0)
+    total, left = len(p), p
+    rng = np.random.default_rng(len(rows))
+    for _ in range(planes):
+        if len(left) < 12:
+            break
+        on = _best_plane(left, rng, tolerance_m)
+        left = left[~on]
+    return 1.0 - len(left) / total
+
+
+def _best_plane(p: Floats, rng: np.random.Generator, tolerance_m: float) -> Mask:
+    best = np.zeros(len(p), bool)
+    for _ in range(60):
+        a, b, c = p[rng.integers(0, len(p), 3)]
+        n = np.cross(b - a, c - a)
+        if abs(n[2]) <= 0.5 * np.linalg.norm(n):  # steeper than 60 degrees is no roof
+            continue
+        n = n / n[2]
+        on = np.abs((p - a) @ n) < tolerance_m
+        if on.sum() > best.sum():
+            best = on
+    return best
+
+
+def _roughness(surface: Metres, cells: Mask, gsd_m: float) -> float:
+    """Median distance of the surface from its own mean over 1.5 m, counted inside the object: 0 on any plane, leaves are 0.2 m and more."""
+    inside = (cells & np.isfinite(surface)).astype(np.float32)
+    if not inside.any():
+        return 0.0
+    base = float(np.median(surface[inside > 0]))
+    values = np.where(inside > 0, surface - np.float32(base), np.float32(0)).astype(np.float32)
+    k = max(3, round(1.5 / gsd_m) | 1)
+    share = cv2.blur(inside, (k, k))
+    mean = cv2.blur(values, (k, k)) / np.maximum(share, 1e-6)
+    whole = (inside > 0) & (share > 0.98)
+    where = whole if whole.sum() > 30 else inside > 0
+    return float(np.median(np.abs(values - mean)[where]))
+
+
+def _sides(body: Mask, gsd_m: float) -> tuple[float, float]:
+    rows, cols = np.nonzero(body)
+    (_, _), (w, h), _ = cv2.minAreaRect(np.column_stack([cols, rows]).astype(np.float32))
+    return (max(w, h) + 1) * gsd_m, (min(w, h) + 1) * gsd_m
+
+
+def _mean(values: Metres, cells: Mask) -> float:
+    return float(values[cells].mean()) if cells.any() else 0.0
+
+
+def _filled_share(lower: Layers, upper: Layers, body: Mask) -> float:
+    flags = [x.filled for x in (lower, upper) if x.filled is not None]
+    return max((float(f[body].mean()) for f in flags), default=0.0)
+
+
+def _largest(mask: Mask) -> Mask:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count <= 1:
+        return mask
+    out: Mask = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return out
+
+
+def _round(diameter: float) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    n = max(3, round(diameter) | 1)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n)), np.uint8)
+
+
+def _square(radius: float) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    n = 2 * max(1, round(radius)) + 1
+    return np.ones((n, n), np.uint8)
