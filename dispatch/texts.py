@@ -117,6 +117,14 @@ FIELDS: Mapping[str, Text] = {
     "to_whom": _t("移送对象", "to whom"),
     "merged_into": _t("并入的案件", "the case it is merged into"),
     "defence_heard": _t("陈述申辩记录", "record of statement and defence"),
+    "number": _t("文书编号", "number of the document"),
+    "office": _t("办案单位", "office"),
+    "party": _t("当事人", "party"),
+    "law": _t("法律依据", "article of law"),
+    "use": _t("用途", "use"),
+    "measured_m2": _t("实测面积", "measured area"),
+    "enforce_on": _t("强制拆除日期", "day of enforcement"),
+    "defence": _t("陈述申辩情况", "statement and defence"),
     "approval": _t("延期批准文号", "approval of the extension"),
     "reviewer": _t("审核人", "reviewer"),
 }
@@ -131,6 +139,8 @@ LAWS: Mapping[str, Text] = {
     "execution-37": _t("《行政强制法》第三十七条", "Administrative Compulsion Law Art. 37"),
     "service-38": _t("《行政强制法》第三十八条", "Administrative Compulsion Law Art. 38"),
     "hours-43": _t("《行政强制法》第四十三条", "Administrative Compulsion Law Art. 43"),
+    "city-64": _t("《城乡规划法》第六十四条、第六十八条", "Urban and Rural Planning Law Art. 64, 68"),
+    "village-65": _t("《城乡规划法》第六十五条", "Urban and Rural Planning Law Art. 65"),
     "announce-44": _t("《行政强制法》第四十四条", "Administrative Compulsion Law Art. 44"),
 }
 
@@ -172,5 +182,8 @@ REASONS: Mapping[str, Text] = {
     "recheck_unsigned": _t("复核须有影像期号或两名人员署名。", "A recheck needs a survey, or two officers' names."),
     "still_there": _t("复核结果为未拆除，不能销号。", "The recheck found it still standing."),
     "already_gone": _t("复核结果为已拆除，无需再处置。", "The recheck found it gone: nothing is left to handle."),
+    "nobody_there": _t("{unit}目前没有在岗人员。", "Nobody of {unit} is at work."),
+    "no_route": _t("地点（{place}）不在任何派单范围内，请人工指派。", "No route covers the place ({place}): assign it by hand."),
+    "paper_gap": _t("《{paper}》填写不全。", "“{paper}” is not complete."),
     "merge_itself": _t("案件不能并入自身。", "A case cannot be merged into itself."),
 }

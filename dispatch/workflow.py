@@ -150,7 +150,8 @@ def advance(
     if refused:
         return Refusal(act, case.state, refused)
     after = carried_out(scene, act, move.to or case.resume_to or CaseState.REGISTERED, move.limit)
-    event = Event("case", case.id, act, case.state, after.state, by.id, by.name, now, facts.note or facts.reason, plain(facts))
+    told = plain(facts) | ({"late": case.limit} if case.is_overdue(now) else {})
+    event = Event("case", case.id, act, case.state, after.state, by.id, by.name, now, facts.note or facts.reason, told)
     return Advanced(replace(after, version=case.version + 1), event)
 
 

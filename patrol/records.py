@@ -13,15 +13,6 @@ from geo.frames import LonLat
 
 
 @dataclass(frozen=True, slots=True)
-class AircraftRecord:
-    """A drone of the fleet; `record` is the JSON of flight's Aircraft (`patrol.values.dump`)."""
-
-    id: str
-    name: str
-    record: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class PlanRecord:
     """A published plan of `days` days; `record` is the JSON of flight's Plan."""
 

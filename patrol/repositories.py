@@ -11,6 +11,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from airspace.zones import Permit, Zone
 from dispatch import workflow
 from dispatch.actor import Actor
 from dispatch.case import Case, CaseAct, CaseId, CaseState
@@ -19,6 +20,7 @@ from dispatch.finding import Finding, FindingAct, FindingId, FindingState, judge
 from dispatch.office import Facts, Office
 from dispatch.recheck import RecheckOrder
 from dispatch.refusal import Refusal
+from flight.fleet import Aircraft
 from geo.area import Area
 from geo.times import Clock, local_day
 from patrol import audit, records
@@ -34,15 +36,19 @@ from patrol.tables import (
     FindingRow,
     FlightRow,
     MissionRow,
+    PermitRow,
     PlanRow,
     RecheckOrderRow,
     SurveyRow,
+    ZoneRow,
 )
 
 __all__ = ["Conflict", "NotFound", "StoreError", "Taken"]
 
 areas = Shelf(AreaRow, Area, "area", {"outline": "shape"})
-aircraft = Shelf(AircraftRow, records.AircraftRecord, "aircraft")
+zones = Shelf(ZoneRow, Zone, "zone", {"outline": "shape"})
+permits = Shelf(PermitRow, Permit, "permit", {"outline": "shape"})
+aircraft = Shelf(AircraftRow, Aircraft, "aircraft", whole="record")
 plans = Shelf(PlanRow, records.PlanRecord, "plan")
 missions = Shelf(MissionRow, records.MissionRecord, "mission")
 flights = Shelf(FlightRow, records.FlightRecord, "flight")

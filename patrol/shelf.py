@@ -39,11 +39,17 @@ class Conflict(StoreError):
 
 
 class Shelf(Generic[V]):
-    """Values of one type in one table. `names` maps a field to its column where the two differ."""
+    """Values of one type in one table. `names` maps a field to its column where the two differ; `whole` names a column that keeps
+    the whole value as JSON, beside columns for those of its fields that have one.
+    """
 
-    def __init__(self, row: type[Base], value: type[V], noun: str, names: Mapping[str, str] | None = None) -> None:
-        self.row, self.value, self.noun = row, value, noun
+    def __init__(
+        self, row: type[Base], value: type[V], noun: str, names: Mapping[str, str] | None = None, *, whole: str | None = None
+    ) -> None:
+        self.row, self.value, self.noun, self.whole = row, value, noun, whole
         self._names = {f.name: (names or {}).get(f.name, f.name) for f in fields(value)}  # type: ignore[arg-type]
+        if whole is not None:
+            self._names = {name: column for name, column in self._names.items() if column in inspect_row(row).columns}
         self._columns = {name: inspect_row(row).columns[column].type for name, column in self._names.items()}
 
     def add(self, session: Session, value: V) -> V:
@@ -135,7 +141,8 @@ class Shelf(Generic[V]):
             raise Taken(f"{self.noun} {value.id} cannot be stored: {cause}") from err  # type: ignore[attr-defined]
 
     def _row(self, value: V) -> dict[str, Any]:
-        return {self._names[name]: self._in(kind, getattr(value, name)) for name, kind in self._columns.items()}
+        made = {self._names[name]: self._in(kind, getattr(value, name)) for name, kind in self._columns.items()}
+        return made if self.whole is None else {**made, self.whole: dump(value)}
 
     @staticmethod
     def _in(kind: Any, item: Any) -> Any:
@@ -146,6 +153,9 @@ class Shelf(Generic[V]):
         return item.value if isinstance(item, Enum) else item
 
     def _value(self, row: Base) -> V:
+        if self.whole is not None:
+            loaded: V = load(self.value, getattr(row, self.whole))
+            return loaded
         known: Mapping[str, Any] = hints(self.value)  # type: ignore[arg-type]
         given: dict[str, Any] = {}
         for name, column in self._names.items():

@@ -88,6 +88,7 @@ class ZoneRow(Shaped, Base):
     authority: Mapped[str]
     version: Mapped[str] = mapped_column(index=True)
     synthetic: Mapped[bool]
+    buffer_m: Mapped[float]
 
 
 class PermitRow(Shaped, Base):
@@ -100,6 +101,7 @@ class PermitRow(Shaped, Base):
     span: Mapped[Json]
     holder: Mapped[str]
     number: Mapped[str]
+    flags: Mapped[list[Any]]
 
 
 class AircraftRow(Base):

@@ -66,6 +66,8 @@ def load(kind: Any, raw: Any) -> Any:
 
 
 def _load(kind: Any, raw: Any) -> Any:
+    if kind is Any:
+        return raw
     if hasattr(kind, "__supertype__"):  # NewType
         return _load(kind.__supertype__, raw)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
