@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     worker_processes: int = Field(1, ge=1)
     job_lease_s: float = Field(120.0, gt=0, description="how long a job is left to a worker that has fallen silent")
     job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")
-    job_modules: tuple[str, ...] = Field(("patrol.pipeline",), description="modules that register the kinds of jobs")
+    job_modules: tuple[str, ...] = Field(("patrol.pipeline.kinds",), description="modules that register the kinds of jobs")
     sweep_s: float = Field(15.0, gt=0, description="how often a worker looks for jobs that were left lying")
 
     tianditu_key: SecretStr = SecretStr("")

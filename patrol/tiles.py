@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,17 @@ def height_tile(before: Path, after: Path, z: int, x: int, y: int, offset_m: flo
     return bytes(ImageData(np.ma.MaskedArray(picture[:3], mask=False), alpha_mask=alpha).render(img_format="PNG"))
 
 
+@lru_cache(maxsize=64)
+def height_range(path: Path) -> tuple[float, float]:
+    """The 2nd and 98th percentile of a surface, in its own metres, from a thumbnail."""
+    with Reader(str(path)) as reader:
+        image = reader.preview(max_size=256)
+    known = image.array.data[0][image.mask > 0]
+    low, high = np.percentile(known, (2, 98)) if known.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=256)
 def zooms(path: Path) -> tuple[int, int]:
     """The lowest and highest zoom at which the file has something to show."""
     with Reader(str(path)) as reader:

@@ -1,0 +1,140 @@
+"""Routes of the review desk: areas, surveys, comparisons, findings, tiles and evidence."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from dispatch.finding import FindingState
+from dispatch.refusal import Refusal
+from patrol import repositories, tasks, tiles
+from patrol.api import rim
+from patrol.api import schemas as wire
+from patrol.api.desk import CaseWorker, Comparer, Triager, Viewer, Work
+from patrol.pipeline import casework
+
+router = APIRouter(prefix="/api", tags=["review"])
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # a survey, once made, never changes
+
+
+@router.get("/areas", operation_id="list_areas")
+def list_areas(work: Work, _: Viewer) -> list[wire.AreaOut]:
+    """All areas."""
+    with work.database.read() as session:
+        return [rim.area(session, a) for a in repositories.areas.where(session)]
+
+
+@router.get("/areas/{area_id}/surveys", operation_id="list_surveys")
+def list_surveys(area_id: str, work: Work, _: Viewer) -> list[wire.SurveyOut]:
+    """An area's surveys, oldest first."""
+    with work.database.read() as session:
+        repositories.areas.get(session, area_id)
+        return [rim.survey(work, s) for s in repositories.surveys_of(session, area_id)]
+
+
+@router.get("/areas/{area_id}/comparisons", operation_id="list_comparisons")
+def list_comparisons(area_id: str, work: Work, _: Viewer) -> list[wire.ComparisonOut]:
+    """An area's compared pairs, newest first."""
+    with work.database.read() as session:
+        repositories.areas.get(session, area_id)
+        row = repositories.comparisons.row
+        found = repositories.comparisons.where(session, row.area_id == area_id)  # type: ignore[attr-defined]
+        out = [rim.comparison(session, c) for c in found]
+    return sorted(out, key=lambda c: (c.after_on, c.made_at), reverse=True)
+
+
+@router.post("/areas/{area_id}/compare", operation_id="compare")
+def compare(area_id: str, body: wire.Compare, work: Work, user: Comparer) -> wire.JobOut:
+    """Ask for a comparison; the job does it."""
+    with work.database.read() as session:
+        repositories.areas.get(session, area_id)
+    made = tasks.submit(
+        tasks.make_app(work.settings),
+        work.database,
+        "compare",
+        {"area_id": area_id, "before_id": body.before_id, "after_id": body.after_id, "by": user.id},
+        by=user.id,
+        clock=work.clock,
+        key=f"compare:{area_id}:{body.before_id}:{body.after_id}",
+    )
+    return rim.job(made)
+
+
+@router.get("/findings", operation_id="list_findings")
+def list_findings(
+    work: Work, _: Viewer, area: str | None = None, comparison: str | None = None, state: str | None = None
+) -> list[wire.FindingOut]:
+    """Findings, the surest first."""
+    states = tuple(s for s in (state or "").split(",") if s in set(FindingState))
+    with work.database.read() as session:
+        found, _all = repositories.search_findings(
+            session, repositories.CaseFilter(states=states, area_id=area), limit=2000
+        )
+        out = [rim.finding(session, f) for f in found]
+        if comparison is not None:
+            row = repositories.candidates.row
+            of_it = repositories.candidates.where(session, row.comparison_id == comparison)  # type: ignore[attr-defined]
+            wanted = {c.finding_id for c in of_it}
+            out = [f for f in out if f.id in wanted]
+    return out
+
+
+@router.post("/findings/{finding_id}/decision", operation_id="decide")
+def decide(finding_id: str, body: wire.FindingDecision, work: Work, user: Triager) -> wire.FindingOut:
+    """A reviewer's word; confirming opens the case."""
+    done = casework.decide(work, finding_id, body.decision, body.note, user.actor)
+    if isinstance(done, Refusal):
+        raise rim.refused(done)
+    with work.database.read() as session:
+        return rim.finding(session, done)
+
+
+@router.get("/findings/{finding_id}/evidence", operation_id="finding_evidence")
+def finding_evidence(finding_id: str, work: Work, _: Viewer) -> list[wire.EvidenceOut]:
+    """A finding's evidence."""
+    with work.database.read() as session:
+        repositories.findings.get(session, finding_id)
+        return [rim.evidence(work, e) for e in repositories.evidence_of(session, "finding", finding_id)]
+
+
+@router.get("/evidence/{evidence_id}", operation_id="get_evidence", response_class=Response)
+def get_evidence(evidence_id: str, work: Work, _: CaseWorker) -> Response:
+    """The picture of a piece of evidence."""
+    with work.database.read() as session:
+        piece = repositories.evidence.get(session, evidence_id)
+    return Response(work.blobs.read(piece.sha256), media_type=piece.media_type, headers=_FOREVER)
+
+
+@router.get("/tiles/{survey_id}/{asset}/{z}/{x}/{y}", operation_id="tile", response_class=Response)
+def tile(survey_id: str, asset: str, z: int, x: int, y: int, work: Work, _: Viewer) -> Response:
+    """A map tile of a survey's ortho or surface; 204 where it holds nothing."""
+    with work.database.read() as session:
+        survey = repositories.surveys.get(session, survey_id)
+    found = survey.asset(asset) if asset in {"ortho", "surface"} else None
+    if found is None:
+        raise rim.Problem(404, "no_asset", f"该期成果没有{asset}。", f"This survey has no {asset}.")
+    path = work.settings.home / survey.folder / found.path
+    try:
+        if asset == "ortho":
+            picture = tiles.ortho_tile(path, z, x, y)
+        else:
+            picture = tiles.surface_tile(path, z, x, y, *tiles.height_range(path))
+    except tiles.Outside:
+        return Response(status_code=204, headers=_FOREVER)
+    return Response(picture, media_type="image/webp", headers=_FOREVER)
+
+
+@router.get("/comparisons/{comparison_id}/height/{z}/{x}/{y}", operation_id="height_tile", response_class=Response)
+def height_tile(comparison_id: str, z: int, x: int, y: int, work: Work, _: Viewer) -> Response:
+    """A map tile of the height gained and lost; 204 where there is none."""
+    with work.database.read() as session:
+        pair = repositories.comparisons.get(session, comparison_id)
+        surveys = [repositories.surveys.get(session, i) for i in (pair.before_id, pair.after_id)]
+    paths = [(s, s.asset("surface")) for s in surveys]
+    files = [work.settings.home / s.folder / a.path for s, a in paths if a is not None]
+    if len(files) < 2:
+        return Response(status_code=204, headers=_FOREVER)
+    try:
+        picture = tiles.height_tile(files[0], files[1], z, x, y, float(pair.record.get("up_m", 0.0)))
+    except tiles.Outside:
+        return Response(status_code=204, headers=_FOREVER)
+    return Response(picture, media_type="image/png", headers=_FOREVER)
