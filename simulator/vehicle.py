@@ -298,7 +298,7 @@ class Vehicle:
 
     def place_of(self, item: Stored) -> Vec:
         """Where an item says: zeros mean here."""
-        e, n = self.origin.metres(item.y * 1e-7, item.x * 1e-7) if item.x or item.y else self.body.reference[:2]
+        e, n = self.origin.metres(item.y / 1e7, item.x / 1e7) if item.x or item.y else self.body.reference[:2]
         return e, n, (item.z - self.origin.altitude_m if item.frame in ABSOLUTE_FRAMES else self.home[2] + item.z)
 
     def lists_changed(self, kind: Kind) -> None:
@@ -570,10 +570,10 @@ class Vehicle:
             count = 1
             if item.command in (FenceCmd.POLYGON_INCLUSION, FenceCmd.POLYGON_EXCLUSION):
                 count = int(item.params[0])
-                ring = [self.origin.metres(i.y * 1e-7, i.x * 1e-7) for i in items[seq : seq + count]]
+                ring = [self.origin.metres(i.y / 1e7, i.x / 1e7) for i in items[seq : seq + count]]
                 shapes[item.command == FenceCmd.POLYGON_INCLUSION].append(Polygon(ring))
             elif item.command in (FenceCmd.CIRCLE_INCLUSION, FenceCmd.CIRCLE_EXCLUSION):
-                centre = Point(self.origin.metres(item.y * 1e-7, item.x * 1e-7))
+                centre = Point(self.origin.metres(item.y / 1e7, item.x / 1e7))
                 shapes[item.command == FenceCmd.CIRCLE_INCLUSION].append(centre.buffer(item.params[0], quad_segs=32))
             seq += count
         return Fence(tuple(shapes[True]), tuple(shapes[False]))

@@ -185,7 +185,7 @@ class Autopilot:
 
     def _on_set_position_target_global_int(self, _peer: Peer, m: Any) -> None:
         if m.type_mask & 0b111 == 0:
-            why = self.vehicle.go_to(self._place(m.lat_int * 1e-7, m.lon_int * 1e-7, m.alt, m.coordinate_frame))
+            why = self.vehicle.go_to(self._place(m.lat_int / 1e7, m.lon_int / 1e7, m.alt, m.coordinate_frame))
             if why:
                 self._say(why)
 
@@ -287,7 +287,7 @@ class Autopilot:
             self._ack(peer, Kind(m.mission_type), Result.INVALID_SEQUENCE)
             return
         i = items[m.seq]
-        place = (i.x * 1e-7, i.y * 1e-7, i.z)
+        place = (i.x / 1e7, i.y / 1e7, i.z)
         peer.mav.mission_item_send(*peer.who, m.seq, i.frame, i.command, 0, i.autocontinue, *i.params, *place, m.mission_type)
 
     def _on_mission_set_current(self, peer: Peer, m: Any) -> None:
@@ -304,7 +304,7 @@ class Autopilot:
 
     def _on_command_int(self, peer: Peer, m: Any) -> None:
         p = (m.param1, m.param2, m.param3, m.param4)
-        self._obey(peer, Order(m.command, p, m.x * 1e-7, m.y * 1e-7, m.z, m.frame, m.x))
+        self._obey(peer, Order(m.command, p, m.x / 1e7, m.y / 1e7, m.z, m.frame, m.x))
 
     def _obey(self, peer: Peer, order: Order) -> None:
         act = self._commands.get(order.command)

@@ -1,0 +1,1 @@
+"""Adapters of VehicleLink: the one door to MAVLink on this side of the wire."""
