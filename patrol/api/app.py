@@ -99,7 +99,11 @@ def _errors(app: FastAPI) -> None:
 
     async def no_database(_: Request, err: Exception) -> Response:
         cause = str(err).splitlines()[0]
-        return _answer(Problem(503, "database", f"数据库没有应答，请稍后再试。（{cause}）", f"The database does not answer, try again. ({cause})"))
+        return _answer(
+            Problem(
+                503, "database", f"数据库没有应答，请稍后再试。（{cause}）", f"The database does not answer, try again. ({cause})"
+            )
+        )
 
     app.add_exception_handler(Problem, said)
     app.add_exception_handler(RequestValidationError, malformed)

@@ -42,7 +42,9 @@ def may(permission: Permission) -> Callable[..., User]:
 
     def check(user: Someone) -> User:
         if not user.may(permission):
-            raise Problem(403, "forbidden", f"您的角色没有此权限（{permission}）。", f"Your role does not allow this ({permission}).")
+            raise Problem(
+                403, "forbidden", f"您的角色没有此权限（{permission}）。", f"Your role does not allow this ({permission})."
+            )
         return user
 
     return check

@@ -66,9 +66,7 @@ def list_findings(
     """Findings, the surest first."""
     states = tuple(s for s in (state or "").split(",") if s in set(FindingState))
     with work.database.read() as session:
-        found, _all = repositories.search_findings(
-            session, repositories.CaseFilter(states=states, area_id=area), limit=2000
-        )
+        found, _all = repositories.search_findings(session, repositories.CaseFilter(states=states, area_id=area), limit=2000)
         out = [rim.finding(session, f) for f in found]
         if comparison is not None:
             row = repositories.candidates.row

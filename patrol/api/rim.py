@@ -60,7 +60,7 @@ STATUS: Mapping[type[Exception], int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem(Exception):  # noqa: N818 - it is the wire's word
+class Problem(Exception):
     """An answer that is not what was asked for."""
 
     status: int
@@ -132,7 +132,10 @@ def area(session: Session, value: Area) -> wire.AreaOut:
 
 def quality(given: Mapping[str, Any]) -> wire.QualityOut:
     """The quality record of a survey."""
-    said = [wire.Text2(zh=str(r.get("zh", r)), en=str(r.get("en", r))) if isinstance(r, Mapping) else wire.Text2(zh=str(r), en=str(r)) for r in given["reasons"]]
+    said = [
+        wire.Text2(zh=str(r.get("zh", r)), en=str(r.get("en", r))) if isinstance(r, Mapping) else wire.Text2(zh=str(r), en=str(r))
+        for r in given["reasons"]
+    ]
     return wire.QualityOut(
         accepted=given["accepted"],
         reasons=said,

@@ -1,0 +1,386 @@
+"""The command line: `patrol …`. Every command opens the workplace, calls one use case, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from patrol import terminal
+from patrol.settings import Settings
+from patrol.terminal import complain, say, table
+
+app = typer.Typer(help="空中巡查 Drone Patrol", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+area_app = typer.Typer(help="巡查单元 areas", no_args_is_help=True)
+zone_app = typer.Typer(help="空域 zones", no_args_is_help=True)
+case_app = typer.Typer(help="案件 cases", no_args_is_help=True)
+finding_app = typer.Typer(help="线索 findings", no_args_is_help=True)
+user_app = typer.Typer(help="账号 accounts", no_args_is_help=True)
+for name, part in (("area", area_app), ("zone", zone_app), ("case", case_app), ("finding", finding_app), ("user", user_app)):
+    app.add_typer(part, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+BY = "cli"
+
+
+@contextmanager
+def _work() -> Iterator[Any]:
+    from patrol.wiring import workplace
+
+    with workplace(Settings()) as work:
+        yield work
+
+
+def _actor() -> Any:
+    """The command line acts with every role of an office: whoever holds the shell holds the store."""
+    from dispatch.actor import Actor, Role
+
+    return Actor(BY, os.environ.get("USER", BY), frozenset(Role) - {Role.SYSTEM})
+
+
+def _day(said: str | None) -> date:
+    from geo.times import SystemClock, local_day
+
+    if said is None:
+        return local_day(SystemClock().now())
+    try:
+        return date.fromisoformat(said)
+    except ValueError as err:
+        raise typer.BadParameter(f"{said!r} is not a day; write 2026-11-23") from err
+
+
+@app.command()
+def init(
+    admin: Annotated[str, typer.Option(help="login of the first administrator")] = "admin",
+    password: Annotated[
+        str | None, typer.Option(envvar="PATROL_ADMIN_PASSWORD", help="its password; made and shown once if absent")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Make the store (or bring it up to date) and the first administrator."""
+    from patrol import auth, database
+    from patrol.wiring import workplace
+
+    settings = Settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database.upgrade(settings.database)
+    with workplace(settings) as work, work.database.write() as session:
+        if auth.users(session):
+            say({"home": settings.home, "made": False}, as_json=json_, table=f"数据已就绪 ready: {settings.home}")
+            return
+        user, chosen = auth.first_admin(session, work.clock, login=admin, password=password)
+    shown = chosen if password is None else None
+    text = f"数据已建立 store made: {settings.home}\n管理员 administrator: [bold]{user.login}[/bold]"
+    if shown:
+        text += f"\n密码 password (shown once, 仅显示一次): [bold]{shown}[/bold]"
+    say({"home": settings.home, "made": True, "login": user.login, "password": shown}, as_json=json_, table=text)
+
+
+@user_app.command("add")
+def user_add(
+    login: str,
+    name: str,
+    role: Annotated[list[str], typer.Option(help="reviewer, dispatcher, officer, town_lead, pilot, fire_commander, …")],
+    password: Annotated[str | None, typer.Option(envvar="PATROL_USER_PASSWORD")] = None,
+    json_: Json = False,
+) -> None:
+    """Make an account."""
+    import secrets
+
+    from dispatch.actor import Role
+    from patrol import auth
+
+    try:
+        roles = frozenset(Role(r) for r in role)
+    except ValueError as err:
+        raise typer.BadParameter(f"{err}; one of {', '.join(Role)}") from err
+    chosen = password or secrets.token_urlsafe(12)
+    with _work() as work, work.database.write() as session:
+        user = auth.add_user(session, login, name, roles, chosen, by=BY, clock=work.clock)
+    shown = None if password else chosen
+    say({"id": user.id, "login": login, "password": shown}, as_json=json_, table=f"{login}: {shown or '—'}")
+
+
+@area_app.command("import")
+def area_import(
+    file: Path, gsd_m: Annotated[float | None, typer.Option(help="cell of the area's grid in metres")] = None, json_: Json = False
+) -> None:
+    """Areas of a GeoJSON, GeoPackage, KML or Shapefile."""
+    from patrol.pipeline import areas
+
+    with _work() as work:
+        found = areas.import_areas(work, file, by=BY, gsd_m=gsd_m)
+    rows = [(a.id, a.name, a.tier, a.revisit_days, f"{a.area_m2 / 1e4:.2f}", f"EPSG:{a.epsg}") for a in found]
+    say(found, as_json=json_, table=table("巡查单元 areas", ("id", "名称 name", "tier", "days", "ha", "frame"), rows))
+
+
+@area_app.command("list")
+def area_list(json_: Json = False) -> None:
+    """All areas and their last accepted survey."""
+    from patrol import repositories
+
+    with _work() as work, work.database.read() as session:
+        found = repositories.areas.where(session)
+        last = repositories.last_accepted(session)
+    rows = [(a.id, a.name, a.tier, a.revisit_days, last.get(a.id)) for a in found]
+    say(found, as_json=json_, table=table("巡查单元 areas", ("id", "名称 name", "tier", "days", "last survey"), rows))
+
+
+@zone_app.command("import")
+def zone_import(file: Path, json_: Json = False) -> None:
+    """Zones of a GeoJSON file."""
+    from patrol.pipeline import areas
+
+    with _work() as work:
+        found = areas.import_zones(work, file, by=BY)
+    rows = [(z.id, z.name, z.kind, z.floor.metres, z.ceiling.metres, z.version) for z in found]
+    say(found, as_json=json_, table=table("空域 zones", ("id", "name", "kind", "floor m", "ceiling m", "version"), rows))
+
+
+@app.command()
+def ingest(
+    photos: Annotated[Path, typer.Argument(help="folder of photos of one flight or day")],
+    area: Annotated[str, typer.Option(help="id of the area")],
+    day: Annotated[str | None, typer.Option("--date", help="day the photos were taken, 2026-11-23")] = None,
+    json_: Json = False,
+) -> None:
+    """Photos to a survey, registered into the area's reference."""
+    from patrol.pipeline import surveying
+
+    with _work() as work, terminal.bar(json_) as progress:
+        done = surveying.ingest(work, photos, area, _day(day), by=BY, progress=progress)
+    _say_survey(done.survey, done.left_out, json_)
+
+
+@app.command("ingest-ortho")
+def ingest_ortho(
+    ortho: Annotated[Path, typer.Argument(help="finished orthophoto of any program, georeferenced or not")],
+    area: Annotated[str, typer.Option(help="id of the area")],
+    day: Annotated[str | None, typer.Option("--date")] = None,
+    surface: Annotated[Path | None, typer.Option(help="surface model beside it")] = None,
+    gsd_m: Annotated[float | None, typer.Option(help="metres per pixel, where the file does not say")] = None,
+    json_: Json = False,
+) -> None:
+    """A finished orthophoto to a survey, registered to the area's reference."""
+    from patrol.pipeline import surveying
+
+    with _work() as work, terminal.bar(json_) as progress:
+        done = surveying.adopt(work, ortho, area, _day(day), by=BY, surface=surface, gsd_m=gsd_m, progress=progress)
+    _say_survey(done, (), json_)
+
+
+def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool) -> None:
+    q = survey.quality
+    rows = [(name, q.get(name)) for name in q if name != "reasons"]
+    made = table(f"成果 survey {survey.id}", ("质量 quality", ""), rows)
+    for name, why in left_out:
+        terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False)
+    say({"survey": survey.id, "accepted": survey.accepted, "quality": q, "left_out": left_out}, as_json=json_, table=made)
+    if not survey.accepted:
+        for reason in q["reasons"]:
+            complain(str(reason.get("zh", reason)) if isinstance(reason, dict) else str(reason))
+        raise typer.Exit(terminal.REFUSED)
+
+
+@app.command()
+def compare(
+    area: Annotated[str, typer.Argument(help="id of the area")],
+    before: Annotated[str | None, typer.Option(help="survey id; default: the one before the last")] = None,
+    after: Annotated[str | None, typer.Option(help="survey id; default: the last")] = None,
+    json_: Json = False,
+) -> None:
+    """Compare two surveys of an area; what changed becomes findings."""
+    from patrol import repositories
+    from patrol.pipeline import comparing
+
+    with _work() as work, terminal.bar(json_) as progress:
+        done = comparing.compare(work, area, before, after, by=BY, progress=progress)
+        with work.database.read() as session:
+            row = repositories.candidates.row
+            found = repositories.candidates.where(session, row.comparison_id == done.id)
+    rows = [
+        (
+            c.kind,
+            f"{c.area_m2:.1f}",
+            "" if c.height_m is None else f"{c.height_m:+.2f}",
+            f"{c.score:.2f}",
+            c.suppressed or "；".join(c.reasons[:1]),
+        )
+        for c in sorted(found, key=lambda c: (c.suppressed is not None, -c.score))
+    ]
+    made = table(f"前后两期 {done.id}", ("类型 kind", "m²", "Δh m", "score", "理由 reason"), rows)
+    say({"comparison": done.id, "record": done.record, "candidates": found}, as_json=json_, table=made)
+
+
+@finding_app.command("list")
+def finding_list(
+    area: Annotated[str | None, typer.Option()] = None, state: Annotated[str | None, typer.Option()] = None, json_: Json = False
+) -> None:
+    """Findings, the surest first."""
+    from patrol import repositories
+
+    wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
+    with _work() as work, work.database.read() as session:
+        found, _ = repositories.search_findings(session, wanted, limit=1000)
+    rows = [
+        (f.number, f.id, f.state, f.kind, f"{f.area_m2:.1f}", f.height_m and f"{f.height_m:+.2f}", f"{f.score:.2f}")
+        for f in found
+    ]
+    say(found, as_json=json_, table=table("线索 findings", ("number", "id", "state", "kind", "m²", "Δh", "score"), rows))
+
+
+@finding_app.command("decide")
+def finding_decide(finding: str, decision: str, note: Annotated[str, typer.Option()] = "", json_: Json = False) -> None:
+    """A reviewer's word: confirm, reject, restore or needs_imagery."""
+    from patrol.pipeline import casework
+
+    if decision not in casework.DECISIONS:
+        raise typer.BadParameter(f"{decision!r} is none of {', '.join(casework.DECISIONS)}")
+    with _work() as work:
+        _said(casework.decide(work, finding, decision, note, _actor()), json_)
+
+
+@case_app.command("list")
+def case_list(
+    area: Annotated[str | None, typer.Option()] = None, state: Annotated[str | None, typer.Option()] = None, json_: Json = False
+) -> None:
+    """Cases, the most urgent first."""
+    from patrol import repositories
+
+    wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
+    with _work() as work, work.database.read() as session:
+        found, _ = repositories.search_cases(session, wanted, limit=1000)
+    rows = [(c.number, c.id, c.state, c.assignee, c.due_at, c.close_reason) for c in found]
+    say(found, as_json=json_, table=table("案件 cases", ("number", "id", "state", "assignee", "due", "outcome"), rows))
+
+
+@case_app.command("show")
+def case_show(case: str, json_: Json = False) -> None:
+    """A case, its history and its lawful next acts."""
+    from dispatch import workflow
+    from patrol import repositories
+
+    with _work() as work:
+        with work.database.read() as session:
+            found = repositories.cases.get(session, case)
+            history = repositories.history(session, "case", case)
+        offers = workflow.offers(found, _actor(), work.clock, office=work.office)
+    rows = [(f"{e.at:%Y-%m-%d %H:%M}", e.by_name, e.act, e.after, e.note) for e in history]
+    acts = [{"act": o.act, "needs": o.needs, "refusal": o.refusal.text("zh") if o.refusal else None} for o in offers]
+    made = table(f"案件 {found.number}  {found.state}", ("at", "by", "act", "state", "note"), rows)
+    say({"case": found, "history": history, "acts": acts}, as_json=json_, table=made)
+    if not json_:
+        terminal.out.print(
+            "可办 next: " + "  ".join(f"{a['act']}({', '.join(a['needs'])})" for a in acts if a["refusal"] is None)
+        )
+
+
+@case_app.command("act")
+def case_act(
+    case: str,
+    act: Annotated[str, typer.Argument(help="dispatch, accept, verify, handle, recheck, close, …")],
+    note: Annotated[str, typer.Option()] = "",
+    fact: Annotated[list[str] | None, typer.Option(help="name=value, e.g. verdict=illegal_built, officers=张三,李四")] = None,
+    json_: Json = False,
+) -> None:
+    """One act on a case; a refusal names the article of law and what is missing."""
+    from patrol.pipeline import casework
+
+    given: dict[str, Any] = {}
+    for item in fact or []:
+        name, found, value = item.partition("=")
+        if not found:
+            raise typer.BadParameter(f"{item!r}: write name=value")
+        given[name] = value
+    with _work() as work:
+        _said(casework.act(work, case, act, note, given, _actor()), json_)
+
+
+def _said(done: Any, json_: bool) -> None:
+    from dispatch.refusal import Refusal
+
+    if isinstance(done, Refusal):
+        say({"refused": True, "reasons": [r.text("zh") for r in done.reasons]}, as_json=json_)
+        raise typer.Exit(complain(done.text("zh")))
+    say(done, as_json=json_, table=f"{done.number}: {done.state}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option()] = None,
+    port: Annotated[int | None, typer.Option()] = None,
+    worker: Annotated[bool, typer.Option(help="run a worker beside the API (the embedded default)")] = True,
+) -> None:
+    """The page and the API, with a worker beside them."""
+    from patrol.serving import serve as run
+
+    settings = Settings()
+    run(settings, host or settings.host, port or settings.port, worker=worker)
+
+
+@app.command()
+def worker(
+    beat_only: Annotated[bool, typer.Option("--beat-only", help="send the sweep on its schedule, do no work")] = False,
+) -> None:
+    """Take jobs from the queue until told to stop."""
+    from patrol import tasks
+
+    (tasks.run_beat if beat_only else tasks.run_worker)(Settings())
+
+
+@app.command()
+def doctor(
+    only: Annotated[str | None, typer.Option(help="one part: python, home, database, queue, worker, beat, page, data")] = None,
+    json_: Json = False,
+) -> None:
+    """Say what of the set-up is missing or wrong."""
+    from patrol.doctor import examine
+
+    found = examine(Settings(), only)
+    rows = [("✓" if f.ok else "✗", f.part, f.said, "" if f.ok else f.remedy) for f in found]
+    say(found, as_json=json_, table=table("体检 doctor", ("", "part", "found", "what to do"), rows))
+    if not all(f.ok for f in found):
+        raise typer.Exit(terminal.NOT_SET_UP)
+
+
+@app.command()
+def openapi(check: Annotated[Path | None, typer.Option(help="fail when this file differs")] = None) -> None:
+    """The OpenAPI 3.1 document of the API."""
+    from patrol.api.app import description
+
+    text = json.dumps(description(), ensure_ascii=False, indent=1) + "\n"
+    if check is None:
+        sys.stdout.write(text)
+    elif not check.is_file() or check.read_text() != text:
+        raise typer.Exit(
+            complain(f"{check} is not what the API says now: run `patrol openapi > {check}` and build the page again")
+        )
+
+
+def main() -> None:
+    """Run, and turn every known error into one sentence and an exit code."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    try:
+        app()
+    except Exception as error:
+        sentence = _known(error)
+        if sentence is None:
+            raise
+        sys.exit(sentence)
+
+
+def _known(error: Exception) -> int | None:
+    from patrol.api.rim import STATUS
+    from patrol.database import DatabaseError
+
+    if isinstance(error, DatabaseError):
+        return complain(str(error), code=terminal.NOT_SET_UP)
+    return complain(str(error)) if isinstance(error, tuple(STATUS)) else None
