@@ -130,7 +130,7 @@ class Layout:
 Box = tuple[float, float, float, float]
 
 
-def village(plan: Layout, box: Box, *, vacant: bool, flat_share: float = 0.35) -> None:
+def village(plan: Layout, box: Box, *, vacant: bool, flat_share: float = 0.25) -> None:
     """Two rows of homes that face south, each with a walled yard."""
     u0, v0, u1, v1 = box
     plan.lay(box, Look.DIRT)
@@ -160,6 +160,9 @@ def _vacant(plan: Layout, box: Box) -> None:
     plan.lay((u0 + 0.4, v0 + 0.4, u1 - 0.4, v1 - 0.4), Look.GRASS if plan.chance(0.5) else Look.DIRT)
     plan.lay((u0 + 1, v0 + 0.8, u1 - 1, v0 + 4.2), Look.CROP, growth=plan.between(0.3, 0.8), per_day=0.006)
     plan.slot("plot", (u0 + u1) / 2, v1 - 6.2, u1 - u0 - 2.6, 9.0)
+    for u in (u0 + 1.4, u1 - 1.4):
+        if plan.chance(0.6):
+            plan.tree(u, v0 + 1.6, 2.4, 3.6)
 
 
 def _home(plan: Layout, box: Box, flat_share: float) -> None:
@@ -189,7 +192,7 @@ def _home(plan: Layout, box: Box, flat_share: float) -> None:
     if plan.chance(0.5):
         plan.put("hut", east, front - deep * 0.5, 3.4, min(4.6, deep - 3.0), plan.between(2.4, 2.9), style=int(plan.rng.integers(5)))
     elif plan.chance(0.7):
-        plan.tree(east, front - deep * 0.55, 2.4, 3.8)
+        plan.tree(east, front - deep * 0.55, 2.8, 4.4)
     else:
         plan.lay((u1 - 4.2, yard[1] + 0.4, u1 - 0.6, front - 2), Look.CROP, growth=plan.between(0.3, 0.9), per_day=plan.between(-0.02, 0.02), spacing=0.4)
     if plan.chance(0.35):
@@ -268,8 +271,9 @@ def fields(plan: Layout, box: Box) -> None:
     plan.lay((edge, v0 + 0.6, u1, v0 + 6.6), Look.DIRT)
     for k in range(int((u1 - edge) / 15)):
         plan.slot("open", edge + 9 + 15 * k, v0 + 3.6, 9.5, 5.2)
-    for _ in range(4):
-        plan.tree(plan.between(u0 + 1, u1 - 1), v1 - 1.2, 2.6, 4.6)
+    for u in np.arange(u0 + 2, u1 - 1, 4.6):
+        if plan.chance(0.75):
+            plan.tree(float(u) + plan.between(-1.0, 1.0), v1 - plan.between(0.6, 1.4), 2.8, 5.4)
 
 
 def court(plan: Layout, box: Box) -> None:

@@ -1,229 +1,65 @@
-"""The lens: photos of a scene from any pose, by rays through a real camera with its distortion.
+"""The lens: photos of a scene from any pose, through a real camera with its distortion, and a flight's folder of them.
 
-Each pixel asks what its ray hits, reads the colour of that surface at a size that fits the distance, and lights it with the sun,
-its cast shadows and the sky. Pixels on edges are looked at four times. What a surface looks like does not depend on where the
-camera stands; exposure, vignetting and grain do.
+Every pixel is a ray; pixels on edges are looked at four times. Exposure, vignetting and grain are the camera's own.
 """
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+from PIL import Image
 
 from geo.camera import Camera
-from geo.frames import Floats, Pose
+from geo.frames import Floats, LonLat, Pose
+from geo.progress import Progress, silent
+from geo.times import utc
+from simulator import tags
 from simulator.errors import SimulatorError
-from simulator.scene import Scene, Shadow
-from simulator.soil import Soil
-from simulator.solids import Tables
-from simulator.sun import Sun
-from simulator.textures import TILE_M, Atlas, Layer, atlas
-from simulator.tracer import GROUND, SKY, hit, relief_at
+from simulator.light import edges, light
+from simulator.scene import Scene
+from simulator.sun import Sun, sun_at
+from simulator.textures import atlas
 
-Photo = NDArray[np.uint8]
-Bytes = NDArray[np.uint8]
-_LEAF = int(Layer.LEAF)
+Rgb8 = NDArray[np.uint8]
+GIMBAL_SIGMA_DEG = 0.25  # how far a stabilised camera strays from what it reports
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
-def _read(image: Bytes, u: float, v: float, out: Floats) -> None:
-    """Colour between four texels of a picture `(rows, cols, 3)`, clamped at its edge; linear light 0..1."""
-    rows, cols = image.shape[0], image.shape[1]
-    u = min(max(u - 0.5, 0.0), cols - 1.001)
-    v = min(max(v - 0.5, 0.0), rows - 1.001)
-    c, r = int(u), int(v)
-    fu, fv = u - c, v - r
-    w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
-    for k in range(3):
-        value = (image[r, c, k] * w00 + image[r, c + 1, k] * w01 + image[r + 1, c, k] * w10 + image[r + 1, c + 1, k] * w11) / 255.0
-        out[k] = value * value
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One release of the shutter, as the vehicle lived it.
 
+    `yaw_deg`, `pitch_deg`, `roll_deg` are the vehicle's attitude; `gimbal` is the camera's (yaw, pitch, roll), pitch -90 straight
+    down; without it the camera is stabilised straight down and turned as the vehicle is. `takeoff_height_m` counts from the
+    ground at the place of take-off.
+    """
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
-def _wrapped(images: Bytes, layer: int, u_m: float, v_m: float, out: Floats) -> None:
-    """The same for a layer of the atlas, repeated for ever; `u_m`, `v_m` in metres."""
-    size = images.shape[1]
-    mask = size - 1
-    u, v = u_m * (size / TILE_M) - 0.5, v_m * (size / TILE_M) - 0.5
-    fc, fr = math.floor(u), math.floor(v)
-    fu, fv = u - fc, v - fr
-    c, r = int(fc) & mask, int(fr) & mask
-    c1, r1 = (c + 1) & mask, (r + 1) & mask
-    w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
-    for k in range(3):
-        value = (
-            images[layer, r, c, k] * w00 + images[layer, r, c1, k] * w01 + images[layer, r1, c, k] * w10 + images[layer, r1, c1, k] * w11
-        ) / 255.0
-        out[k] = value * value
+    index: int
+    at: datetime
+    lon_deg: float
+    lat_deg: float
+    takeoff_height_m: float
+    yaw_deg: float
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    gimbal: tuple[float, float, float] | None = None
 
+    def __post_init__(self) -> None:
+        utc(self.at)  # raises without a time zone
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
-def _lit(shadow: Shadow, x: float, y: float, z: float, slack: float) -> float:
-    """Share of the sun that reaches a point, soft over one shadow texel."""
-    axes = shadow.axes
-    a = (axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z - shadow.corner[0]) / shadow.step - 0.5
-    b = (axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z - shadow.corner[1]) / shadow.step - 0.5
-    w = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z + slack
-    rows, cols = shadow.depths.shape
-    if a < 0.0 or b < 0.0 or a >= cols - 1 or b >= rows - 1:
-        return 1.0
-    c, r = int(a), int(b)
-    fu, fv = a - c, b - r
-    free = 0.0
-    if shadow.depths[r, c] <= w:
-        free += (1 - fu) * (1 - fv)
-    if shadow.depths[r, c + 1] <= w:
-        free += fu * (1 - fv)
-    if shadow.depths[r + 1, c] <= w:
-        free += (1 - fu) * fv
-    if shadow.depths[r + 1, c + 1] <= w:
-        free += fu * fv
-    return free
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _look(
-    t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
-    sun: Floats, strength: float, per_pixel: float,
-    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, out: Floats,
-) -> int:  # fmt: skip
-    """Light `(3,)` that comes along one ray, and a number that tells surfaces apart."""
-    at, body, part = hit(t, heights, place, ox, oy, oz, dx, dy, dz)
-    if body == SKY:
-        haze = max(0.0, 1.0 - dz * 3.0)
-        out[0], out[1], out[2] = 0.45 + 0.35 * haze, 0.60 + 0.25 * haze, 0.85 + 0.05 * haze
-        return -2
-    x, y, z = ox + dx * at, oy + dy * at, oz + dz * at
-    foot = at * per_pixel
-    nx, ny, nz = 0.0, 0.0, 1.0
-    slack, open_sky, key = 0.12, 1.0, -1
-    u = min(max((x - sky_place[0]) / sky_place[2] - 0.5, 0.0), sky.shape[1] - 1.001)
-    v = min(max((y - sky_place[1]) / sky_place[2] - 0.5, 0.0), sky.shape[0] - 1.001)
-    if body == GROUND:
-        gu, gv = (x - soil.place[0]) / soil.place[2], (y - soil.place[1]) / soil.place[2]
-        if foot < 1.5 * soil.place[2]:
-            _read(soil.full, gu, gv, out)
-        elif foot < 3.0 * soil.place[2]:
-            _read(soil.half, gu / 2, gv / 2, out)
-        elif foot < 6.0 * soil.place[2]:
-            _read(soil.quarter, gu / 4, gv / 4, out)
-        else:
-            _read(soil.eighth, gu / 8, gv / 8, out)
-        nx = (relief_at(heights, place, x - 1.0, y) - relief_at(heights, place, x + 1.0, y)) * 0.5
-        ny = (relief_at(heights, place, x, y - 1.0) - relief_at(heights, place, x, y + 1.0)) * 0.5
-        c, r = int(u), int(v)
-        fu, fv = u - c, v - r
-        open_sky = (sky[r, c] * (1 - fu) + sky[r, c + 1] * fu) * (1 - fv) + (sky[r + 1, c] * (1 - fu) + sky[r + 1, c + 1] * fu) * fv
-    elif t.crown[body] == 1:
-        radius = t.balls[part, 3]
-        nx, ny, nz = (x - t.balls[part, 0]) / radius, (y - t.balls[part, 1]) / radius, (z - t.balls[part, 2]) / radius
-        uu, vv = x + 0.6 * z * (1.0 - nz) + t.balls[part, 0], y + 0.6 * z * (1.0 - nz) + t.balls[part, 1]
-        if foot < 0.045:
-            _wrapped(paints.full, _LEAF, uu, vv, out)
-        elif foot < 0.09:
-            _wrapped(paints.half, _LEAF, uu, vv, out)
-        else:
-            _wrapped(paints.quarter, _LEAF, uu, vv, out)
-        low, high = t.boxes[body, 2], t.boxes[body, 5]
-        deep = min(1.0, max(0.0, (z - low) / (high - low)))
-        open_sky = 0.30 + 0.70 * deep
-        for k in range(3):
-            tint = t.body_tint[body, k]
-            out[k] *= tint * tint * 2.0
-        nz = nz * 0.7 + 0.3
-        slack, key = 0.30, body * 64
-    else:
-        nx, ny, nz = t.planes[part, 0], t.planes[part, 1], t.planes[part, 2]
-        uu = t.axes[part, 0] * x + t.axes[part, 1] * y + t.axes[part, 2] * z + t.axes[part, 3]
-        vv = t.axes[part, 4] * x + t.axes[part, 5] * y + t.axes[part, 6] * z + t.axes[part, 7]
-        facing = abs(nx * dx + ny * dy + nz * dz)
-        seen = foot / math.sqrt(max(facing, 0.08))
-        layer = t.layers[part]
-        if seen < 0.035:
-            _wrapped(paints.full, layer, uu, vv, out)
-        elif seen < 0.07:
-            _wrapped(paints.half, layer, uu, vv, out)
-        elif seen < 0.14:
-            _wrapped(paints.quarter, layer, uu, vv, out)
-        else:
-            _wrapped(paints.eighth, layer, uu, vv, out)
-        for k in range(3):
-            tint = t.tints[part, k]
-            out[k] *= tint * tint
-        if nz < 0.5:
-            open_sky = 0.35 + 0.65 * sky[int(v + 0.5), int(u + 0.5)] * min(1.0, 0.55 + 0.08 * (z - t.boxes[body, 2]))
-        key = part + 100000
-    slope = nx * sun[0] + ny * sun[1] + nz * sun[2]
-    direct = 0.0
-    if slope > 0.0 and strength > 0.0:
-        direct = strength * 1.25 * slope * _lit(shadow, x + nx * 0.05, y + ny * 0.05, z + nz * 0.05, slack)
-    round_about = open_sky * (0.62 + 0.38 * nz) * (0.85 - 0.55 * strength)
-    out[0] *= direct * 1.00 + round_about * 0.84
-    out[1] *= direct * 0.965 + round_about * 0.96
-    out[2] *= direct * 0.90 + round_about * 1.20
-    return key
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _expose(
-    t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
-    sun: Floats, strength: float, rays: NDArray[np.float32], turn: Floats, eye: Floats, per_pixel: float, image: NDArray[np.float32],
-) -> None:  # fmt: skip
-    """Light of every pixel `(rows, cols, 3)`; `rays` `(rows, cols, 2)` are the camera's own, `turn` is world-to-camera."""
-    rows, cols = rays.shape[0], rays.shape[1]
-    keys = np.empty((rows, cols), np.int32)
-    colour = np.empty(3)
-    for r in range(rows):
-        for c in range(cols):
-            a, b = rays[r, c, 0], rays[r, c, 1]
-            keys[r, c] = _ray(
-                t, heights, place, soil, paints, shadow, sky, sky_place, sun, strength, turn, eye, per_pixel, a, b, colour
-            )
-            for k in range(3):
-                image[r, c, k] = colour[k]
-    for r in range(rows):
-        for c in range(cols):
-            key = keys[r, c]
-            if (
-                (c + 1 < cols and keys[r, c + 1] != key)
-                or (c > 0 and keys[r, c - 1] != key)
-                or (r + 1 < rows and keys[r + 1, c] != key)
-                or (r > 0 and keys[r - 1, c] != key)
-            ):
-                ca, ra = (c + 1 if c + 1 < cols else c - 1), (r + 1 if r + 1 < rows else r - 1)
-                right, down = (1.0 if c + 1 < cols else -1.0), (1.0 if r + 1 < rows else -1.0)
-                au, av = (rays[r, ca, 0] - rays[r, c, 0]) * right, (rays[r, ca, 1] - rays[r, c, 1]) * right
-                bu, bv = (rays[ra, c, 0] - rays[r, c, 0]) * down, (rays[ra, c, 1] - rays[r, c, 1]) * down
-                red, green, blue = 0.0, 0.0, 0.0
-                for k in range(4):  # a turned square: two steps across, two down
-                    e = -0.375 + 0.25 * k
-                    f = -0.125 if k == 0 else (0.375 if k == 1 else (-0.375 if k == 2 else 0.125))
-                    a = rays[r, c, 0] + e * au + f * bu
-                    b = rays[r, c, 1] + e * av + f * bv
-                    _ray(t, heights, place, soil, paints, shadow, sky, sky_place, sun, strength, turn, eye, per_pixel, a, b, colour)
-                    red, green, blue = red + colour[0], green + colour[1], blue + colour[2]
-                image[r, c, 0], image[r, c, 1], image[r, c, 2] = red / 4.0, green / 4.0, blue / 4.0
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _ray(
-    t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
-    sun: Floats, strength: float, turn: Floats, eye: Floats, per_pixel: float, a: float, b: float, colour: Floats,
-) -> int:  # fmt: skip
-    dx = turn[0, 0] * a + turn[1, 0] * b + turn[2, 0]
-    dy = turn[0, 1] * a + turn[1, 1] * b + turn[2, 1]
-    dz = turn[0, 2] * a + turn[1, 2] * b + turn[2, 2]
-    length = math.sqrt(dx * dx + dy * dy + dz * dz)
-    key: int = _look(
-        t, heights, place, soil, paints, shadow, sky, sky_place, sun, strength, per_pixel,
-        eye[0], eye[1], eye[2], dx / length, dy / length, dz / length, colour,
-    )  # fmt: skip
-    return key
+    @property
+    def camera_angles(self) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) of the camera in degrees."""
+        return self.gimbal or (self.yaw_deg, -90.0, 0.0)
 
 
 @lru_cache(maxsize=2)
@@ -253,7 +89,7 @@ def _grain() -> NDArray[np.float32]:
     return np.random.default_rng(99).normal(0.0, 1.0, (1 << 21) + 7).astype(np.float32)
 
 
-def render(scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: float = 1.0, grain: float = 1.4, seed: int = 0) -> Photo:
+def render(scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: float = 1.0, grain: float = 1.4, seed: int = 0) -> Rgb8:
     """A photo uint8 `(rows, cols, 3)` RGB of the scene from a pose in its metric frame (z over the ellipsoid).
 
     `exposure` multiplies the light, `grain` is the noise in grey levels. Raises SimulatorError for an eye below the ground.
@@ -261,16 +97,22 @@ def render(scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: floa
     if pose.z_m <= scene.ground_m(pose.x_m, pose.y_m):
         raise SimulatorError(f"the camera at {pose.x_m:.1f}, {pose.y_m:.1f} stands at {pose.z_m:.1f} m, below the ground there")
     eye = np.array([pose.x_m - scene.origin.x_m, pose.y_m - scene.origin.y_m, pose.z_m])
-    light = np.empty((camera.height_px, camera.width_px, 3), np.float32)
     sky, sky_place = scene.sky
-    _expose(
+    world = (
         scene.tables, scene.relief.heights, scene.relief.place, scene.soil, atlas(), scene.shadow(sun), sky, sky_place,
-        np.array(sun.towards), sun.strength, _rays(camera), pose.matrix, eye, 1.0 / camera.focal_px, light,
+        np.array(sun.towards), sun.strength, pose.matrix, eye, 1.0 / camera.focal_px,
     )  # fmt: skip
-    return _develop(light, camera, exposure, grain, seed)
+    rays = _rays(camera)
+    image, keys = np.empty(rays.shape[:2] + (3,), np.float32), np.empty(rays.shape[:2], np.int32)
+    light(*world, rays.reshape(-1, 2), image.reshape(-1, 3), keys.reshape(-1))
+    picked, more = edges(keys, rays)
+    finer = np.empty((len(more), 3), np.float32)
+    light(*world, more, finer, np.empty(len(more), np.int32))
+    image.reshape(-1, 3)[picked] = finer.reshape(-1, 4, 3).mean(axis=1)
+    return _develop(image, camera, exposure, grain, seed)
 
 
-def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain: float, seed: int) -> Photo:
+def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain: float, seed: int) -> Rgb8:
     """Light to grey levels: blur of the glass, vignetting, tone curve, grain."""
     image = cv2.GaussianBlur(light, (3, 3), 0.45)
     image *= _falloff(camera) * np.float32(1.15 * exposure)
@@ -285,3 +127,80 @@ def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain:
             part = flat[low : low + len(noise)]
             part += np.roll(noise, -start)[: part.size] * np.float32(grain)
     return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+
+
+def true_pose(scene: Scene, shot: Shot, home: LonLat, seed: int = 0) -> Pose:
+    """Where the camera truly was, in the scene's frame: the shot's place, and its angles with the small error of a gimbal."""
+    at = scene.frame.xy(LonLat(lon_deg=shot.lon_deg, lat_deg=shot.lat_deg))
+    base = scene.frame.xy(home)
+    stray = np.random.default_rng([seed, 11, shot.index]).normal(0.0, GIMBAL_SIGMA_DEG, 3)
+    yaw, pitch, roll = (float(a + s) for a, s in zip(shot.camera_angles, stray, strict=True))
+    z = scene.ground_m(base.x_m, base.y_m) + shot.takeoff_height_m
+    return Pose.looking(at.x_m, at.y_m, z, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+
+
+def write_photos(
+    scene: Scene,
+    camera: Camera,
+    shots: Sequence[Shot],
+    folder: Path,
+    *,
+    home: LonLat,
+    sun: Sun | None = None,
+    seed: int = 0,
+    rtk: bool = False,
+    quality: int = 90,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> tuple[Path, ...]:
+    """The photos of one flight as JPEG with EXIF and DJI's XMP, `DJI_0001.JPG` for the shot with index 1; photos that exist are kept.
+
+    Without `sun` it stands where it does at the middle shot. Positions in the files carry the error of a consumer receiver (about
+    a metre that lasts the whole flight, and a little that does not), or 2 cm with `rtk`. The same seed gives the same photos.
+    Raises SimulatorError when two shots share an index or the folder cannot be written.
+    """
+    if len({shot.index for shot in shots}) != len(shots):
+        raise SimulatorError("two shots have the same index: number the shots of a flight one by one")
+    if not shots:
+        return ()
+    middle = shots[len(shots) // 2]
+    light_of_day = sun or sun_at(LonLat(lon_deg=middle.lon_deg, lat_deg=middle.lat_deg), middle.at)
+    paths = tuple(folder / f"DJI_{shot.index:04d}.JPG" for shot in shots)
+    missing = [(shot, path) for shot, path in zip(shots, paths, strict=True) if not path.exists()]
+    done = len(shots) - len(missing)
+    progress(done, len(shots), "photos")
+    if not missing:
+        return paths
+    scene.shadow(light_of_day), scene.sky, scene.soil  # made once, before the threads share them
+    base = scene.frame.xy(home)
+    home_m = scene.ground_m(base.x_m, base.y_m)
+    flight = np.random.default_rng([seed, 12]).normal(0.0, 1.0, 4)
+
+    def write(job: tuple[Shot, Path]) -> None:
+        shot, path = job
+        rng = np.random.default_rng([seed, 13, shot.index])
+        exposure = float(1.0 + 0.03 * rng.normal())
+        photo = render(scene, camera, true_pose(scene, shot, home, seed), light_of_day, exposure=exposure, seed=int(rng.integers(1 << 30)))
+        fix = tags.fix(shot.lon_deg, shot.lat_deg, home_m, shot.takeoff_height_m, flight, rng.normal(0.0, 1.0, 4), rtk=rtk)
+        stamp = tags.Stamp(utc(shot.at), fix, (shot.yaw_deg, shot.pitch_deg, shot.roll_deg), shot.camera_angles)
+        data = io.BytesIO()
+        Image.fromarray(photo).save(
+            data, "JPEG", quality=quality, subsampling="4:2:0", exif=tags.exif(stamp, camera), xmp=tags.xmp(stamp, camera)
+        )
+        part = path.with_suffix(".part")
+        part.write_bytes(data.getvalue())
+        part.replace(path)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            try:
+                for _ in pool.map(write, missing):
+                    done += 1
+                    progress(done, len(shots), "photos")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except OSError as err:
+        raise SimulatorError(f"the photos cannot be written to {folder}: {err}") from err
+    return paths

@@ -40,7 +40,7 @@ class Look(IntEnum):
 #                 red   green  blue  grain handwide stride field soft
 _LOOKS = np.array(
     [
-        [0.36, 0.42, 0.22, 0.22, 0.24, 0.20, 0.22, 1.0],  # GRASS
+        [0.37, 0.41, 0.25, 0.22, 0.20, 0.13, 0.12, 1.0],  # GRASS
         [0.55, 0.46, 0.35, 0.13, 0.12, 0.14, 0.16, 1.0],  # DIRT
         [0.37, 0.37, 0.38, 0.13, 0.06, 0.07, 0.10, 0.0],  # ASPHALT
         [0.66, 0.64, 0.60, 0.10, 0.07, 0.10, 0.10, 0.0],  # CONCRETE
@@ -121,9 +121,9 @@ def _paint(
                 if plant > 0.0:
                     k = min(1.0, plant * 3.0)
                     leaf = 1.0 + 0.45 * hand + 0.3 * fine
-                    red = red * (1 - k) + 0.30 * leaf * k
-                    green = green * (1 - k) + 0.45 * leaf * k
-                    blue = blue * (1 - k) + 0.20 * leaf * k
+                    red = red * (1 - k) + 0.29 * leaf * k
+                    green = green * (1 - k) + 0.40 * leaf * k
+                    blue = blue * (1 - k) + 0.22 * leaf * k
             elif look == 3:
                 if along - np.floor(along / 4.0) * 4.0 < 0.05 or across - np.floor(across / 4.0) * 4.0 < 0.05:
                     value *= 0.78
@@ -133,9 +133,9 @@ def _paint(
                 brick = grains[0, int(np.floor(along / 0.4)) & size, int(np.floor(across / 0.2)) & size]
                 value *= 1.0 + 0.14 * brick
             elif look == 0:
-                dry = max(0.0, stride + 0.8 * field)
-                red += 0.16 * dry
-                green += 0.07 * dry
+                dry = max(0.0, 0.7 * stride + 0.7 * field)
+                red += 0.09 * dry
+                green += 0.02 * dry
             elif look == 7 and hand + fine * 0.6 > 0.75:
                 red, green, blue = 0.45, 0.45, 0.45  # worn away
             elif look == 9:

@@ -19,8 +19,8 @@ from simulator.textures import Layer
 Ring = tuple[Point, Point, Point, Point]
 NEVER = 10**6
 
-STEEL_TINTS: tuple[Rgb, ...] = ((0.26, 0.46, 0.72), (0.70, 0.24, 0.18), (0.86, 0.87, 0.86), (0.30, 0.52, 0.66), (0.62, 0.64, 0.66))
-TILE_TINTS: tuple[Rgb, ...] = ((0.80, 0.40, 0.29), (0.55, 0.56, 0.58), (0.68, 0.34, 0.27), (0.44, 0.46, 0.50), (0.86, 0.52, 0.36))
+STEEL_TINTS: tuple[Rgb, ...] = ((0.38, 0.53, 0.72), (0.68, 0.40, 0.34), (0.86, 0.87, 0.86), (0.42, 0.58, 0.68), (0.66, 0.68, 0.70))
+TILE_TINTS: tuple[Rgb, ...] = ((0.78, 0.50, 0.40), (0.60, 0.61, 0.63), (0.70, 0.44, 0.37), (0.50, 0.52, 0.55), (0.80, 0.58, 0.46))
 WALL_TINTS: tuple[Rgb, ...] = ((0.98, 0.97, 0.94), (0.93, 0.87, 0.74), (0.88, 0.80, 0.76), (0.86, 0.88, 0.88), (0.95, 0.80, 0.66))
 CAR_TINTS: tuple[Rgb, ...] = (
     (0.96, 0.96, 0.97), (0.96, 0.96, 0.97), (0.10, 0.10, 0.11), (0.62, 0.63, 0.66),
@@ -96,7 +96,7 @@ def _house(book: Book, t: Thing) -> None:
         book.hip(over, eave, t.base_m + t.height_m, roof, shift)
     else:
         book.gable(over, eave, t.base_m + t.height_m, roof, Skin(Layer.PLASTER, wall.tint), shift)
-    ridge = t.part(0, 0, t.length_m * (0.45 if "hip" in t.kind else 1.0), 0.28)
+    ridge = t.part(0, 0, t.length_m - t.width_m if "hip" in t.kind else t.length_m + 0.5, 0.26)
     book.prism(ridge, eave + rise - 0.2, eave + rise + 0.06, Skin(Layer.PLASTER, (0.6, 0.55, 0.5)), Skin(Layer.PLASTER, (0.62, 0.55, 0.5)))
     if rng.random() < 0.6:
         _heater(book, t, float(rng.uniform(-0.3, 0.3)) * t.length_m, -0.2 * t.width_m, eave + rise * 0.62, rng)
@@ -257,7 +257,7 @@ def _tree(book: Book, t: Thing) -> None:
     rng = np.random.default_rng(t.seed)
     radius = t.length_m / 2
     green = rng.uniform(0.75, 1.1)
-    tint = (0.36 * green * float(rng.uniform(0.8, 1.25)), 0.50 * green, 0.24 * green * float(rng.uniform(0.7, 1.2)))
+    tint = (0.39 * green * float(rng.uniform(0.85, 1.15)), 0.46 * green, 0.30 * green * float(rng.uniform(0.8, 1.15)))
     book.tree(crown(rng, t.x, t.y, t.base_m, t.height_m, radius), tint)
     trunk = circle(t.x, t.y, 0.14 + radius * 0.03, 6)
     book.prism(trunk, t.base_m - 0.5, t.base_m + t.height_m * 0.5, Skin(Layer.BRICK, (0.55, 0.5, 0.4)), Skin(Layer.BRICK))

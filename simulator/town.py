@@ -248,7 +248,7 @@ def _fill(plan: Layout, kind: str, box_m: blocks.Box, central: bool) -> None:
         case "village":
             blocks.village(plan, box_m, vacant=central or plan.chance(0.4))
         case "village_flat":
-            blocks.village(plan, box_m, vacant=plan.chance(0.3), flat_share=0.75)
+            blocks.village(plan, box_m, vacant=plan.chance(0.3), flat_share=0.6)
         case "apartments":
             blocks.apartments(plan, box_m)
         case "workshops":
@@ -267,7 +267,11 @@ def _pave(plan: Layout, us: list[float], vs: list[float], half_u: list[float], h
         h = half_v[j]
         plan.lay((u_ends[0], v - h, u_ends[1], v + h), Look.ASPHALT if j % 2 == 0 or j == main_v else Look.CONCRETE)
         for u in np.arange(u_ends[0] + 9, u_ends[1], 7.3):
-            if min(abs(float(u) - w) for w in us) > 8 and plan.chance(0.55):
+            if min(abs(float(u) - w) for w in us) <= 8:
+                continue
+            if plan.chance(0.3):
+                plan.tree(float(u) + 3.2, v + (h + 0.5) * (1 if plan.chance(0.5) else -1), 2.4, 4.2)
+            if plan.chance(0.5):
                 plan.park(float(u), v + (h - 1.1) * (1 if plan.chance(0.5) else -1), 0.0)
     for i, u in enumerate(us):
         h = half_u[i]

@@ -48,7 +48,7 @@ def _hash(a: int, b: int, c: int) -> int:
     return (h ^ (h >> 16)) & 0xFFFF
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, inline="always")
 def _convex(
     t: Tables, first: int, count: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, best: float
 ) -> tuple[float, int]:
@@ -107,12 +107,16 @@ def hit(
     if dz < -0.02:
         z = relief_at(heights, place, ox, oy)
         far = 0.0
-        for _ in range(7):  # gentle ground: each step cuts the error by slope x tan(off-nadir)
+        for _ in range(8):  # gentle ground: each step cuts the error by slope x tan(off-nadir)
+            last = far
             far = (z - oz) / dz
             z = relief_at(heights, place, ox + dx * far, oy + dy * far)
+            if abs(far - last) < 0.002:
+                break
         best, body = (z - oz) / dz, GROUND
     west, south, size, cols, rows = t.grid[0], t.grid[1], t.grid[2], int(t.grid[3]), int(t.grid[4])
     top = t.grid[5]
+    sink = 1.0 / dz if dz < -1e-6 else 0.0
     start = 0.0
     if oz > top:
         if dz >= 0.0:
@@ -154,7 +158,9 @@ def hit(
                 if t.crown[b] == 1:
                     at, which = _crown(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, best)
                 else:
-                    at, which = _convex(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, best)
+                    # bodies have no bottom face: a ray that goes down ends where the body does
+                    foot = min(best, (t.boxes[b, 2] - oz) * sink) if dz < -1e-6 else best
+                    at, which = _convex(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, foot)
                 if which >= 0 and at < best:
                     best, body, part = at, b, which
         if best <= leave or leave >= end:
