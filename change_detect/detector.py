@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
+from change_detect import appearance
 from change_detect.align import SurveyPair
-from change_detect.candidate import Candidate, Kind, outline_of, stable_id
-from change_detect.height import HeightRule, rise
+from change_detect.appearance import AppearanceRule, LookLimits
+from change_detect.candidate import Candidate, outline_of, stable_id
+from change_detect.height import HeightRule, Rise, rise
 from change_detect.measure import GROUND_M, body_of, measure
-from change_detect.raster import Layers, Mask
-from change_detect.rules import Limits, judge
+from change_detect.raster import Layers, Mask, Metres
+from change_detect.rules import Judgement, Limits, judge
 from change_detect.segment import Region, regions
 from geo.grid import Grid, Window
 from geo.progress import Progress, silent
@@ -40,51 +43,146 @@ class GeometryImage:
 
     rule: HeightRule = field(default_factory=HeightRule)
     limits: Limits = field(default_factory=Limits)
+    look: AppearanceRule = field(default_factory=AppearanceRule)
+    look_limits: LookLimits = field(default_factory=LookLimits)
     tile_cells: int = TILE_CELLS
     progress: Progress = silent
 
     def detect(self, pair: SurveyPair) -> tuple[Candidate, ...]:
-        """Candidates of an aligned pair, highest score first."""
-        found = [*self._heights(pair, rose=True), *self._heights(pair, rose=False)]
+        """Candidates of an aligned pair, the shown ones first, highest score first."""
+        found = self._heights(pair) if pair.has_surfaces else self._looks(pair)
         return tuple(sorted(found, key=lambda c: (c.suppressed is not None, -c.score, c.id)))
 
-    def _heights(self, pair: SurveyPair, *, rose: bool) -> list[Candidate]:
+    def _heights(self, pair: SurveyPair) -> list[Candidate]:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
 
-        def marking(window: Window) -> tuple[Mask, Mask]:
+        def rises(window: Window) -> tuple[tuple[Layers, Layers], tuple[Rise, Rise]]:
             before, after = pair.read(window)
-            found = rise(*((before, after) if rose else (after, before)), sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
-            return found.sure, found.near
+            up = rise(before, after, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
+            down = rise(after, before, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
+            return (before, after), (up, down)
+
+        def marking(window: Window) -> tuple[tuple[Mask, Mask], ...]:
+            return tuple((r.sure, r.near) for r in rises(window)[1])
 
         margin = math.ceil(self.rule.reach_m / grid.gsd_m)
         least = math.ceil(0.5 * self.limits.least_area_m2 / grid.gsd_m**2)
-        marked = regions(grid, marking, tile=self.tile_cells, margin=margin, least_cells=least, progress=self.progress)
-        candidates = (self._candidate(pair, region, rose=rose) for region in marked)
-        return [c for c in candidates if c is not None]
+        marked = regions(
+            grid, marking, channels=2, tile=self.tile_cells, margin=margin, least_cells=least, progress=self.progress
+        )
+        # measured tile by tile as well, so that every cell is read twice in all, however many regions there are
+        around = math.ceil((GROUND_M + 1.0) / grid.gsd_m)
+        waiting: dict[tuple[int, int], list[tuple[Region, Window, int]]] = {}
+        for channel, those in enumerate(marked):
+            for region in those:
+                w = region.window
+                tile = (w.row + w.rows // 2) // self.tile_cells, (w.col + w.cols // 2) // self.tile_cells
+                waiting.setdefault(tile, []).append((region, w.grown(around, grid), channel))
+        candidates: list[Candidate] = []
+        for _, batch in sorted(waiting.items()):
+            for group in _readable(batch, 3 * self.tile_cells):
+                whole = _cover([w for _, w, _ in group])
+                layers, both = rises(whole)
+                for region, window, channel in group:
+                    part = _part(window, whole)
+                    lower, upper = (_cropped(x, part) for x in (layers if channel == 0 else layers[::-1]))
+                    found = both[channel]
+                    candidate = self._candidate(
+                        pair, region, window, lower, upper, found.gain[part], found.z[part], rose=channel == 0
+                    )
+                    if candidate is not None:
+                        candidates.append(candidate)
+        return candidates
 
-    def _candidate(self, pair: SurveyPair, region: Region, *, rose: bool) -> Candidate | None:
+    def _candidate(
+        self, pair: SurveyPair, region: Region, window: Window, lower: Layers, upper: Layers, gain: Metres, z: Metres, *, rose: bool
+    ) -> Candidate | None:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
-        window = region.window.grown(math.ceil((GROUND_M + 1.0) / grid.gsd_m), grid)
-        before, after = pair.read(window)
-        lower, upper = (before, after) if rose else (after, before)
-        found = rise(lower, upper, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
-        body = body_of(found.gain, placed(region, window), grid.gsd_m)
+        body = body_of(gain, placed(region, window), grid.gsd_m)
         if body.sum() * grid.gsd_m**2 < 0.4 * self.limits.least_area_m2:
             return None
-        features = measure(lower, upper, found.gain, found.z, body, sigma, grid.gsd_m)
+        features = measure(lower, upper, gain, z, body, sigma, grid.gsd_m)
         verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=self.limits)
-        outline = outline_of(body, grid, window)
-        return Candidate(
-            id=stable_id(outline, pair.before.taken_on, pair.after.taken_on),
-            outline=outline,
-            area_m2=float(outline.area),
-            area_sigma_m2=area_sigma(outline.length, sigma, grid),
-            height_m=features.gain_m if rose else -features.gain_m,
-            kind=verdict.kind,
-            score=verdict.score,
-            reasons=verdict.reasons,
-            suppressed=verdict.suppressed,
+        return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m)
+
+    def _looks(self, pair: SurveyPair) -> list[Candidate]:
+        thin = pair.thinned(appearance.GSD_M)
+        grid = thin.grid
+        candidates: list[Candidate] = []
+
+        def marking(window: Window) -> tuple[tuple[Mask, Mask], ...]:
+            before, after = thin.read(window)
+            return appearance.marks(before, after, self.look), appearance.marks(after, before, self.look)
+
+        marked = regions(
+            grid,
+            marking,
+            channels=2,
+            tile=self.tile_cells,
+            margin=math.ceil(self.look.reach_m / grid.gsd_m),
+            least_cells=math.ceil(0.6 * self.look_limits.least_area_m2 / grid.gsd_m**2),
+            progress=self.progress,
         )
+        for channel, those in enumerate(marked):
+            for region in those:
+                window = region.window.grown(math.ceil(self.look.reach_m / grid.gsd_m), grid)
+                layers = thin.read(window)
+                old, new = layers if channel == 0 else layers[::-1]
+                body = appearance.body_of(new, placed(region, window), self.look)
+                if body.sum() * grid.gsd_m**2 < 0.6 * self.look_limits.least_area_m2:
+                    continue
+                seen = appearance.look(old, new, body, grid.gsd_m)
+                verdict = appearance.judge(seen, appeared=channel == 0, limits=self.look_limits)
+                candidates.append(_stated(pair, grid, window, body, verdict, None))
+        return candidates
+
+
+def _stated(pair: SurveyPair, grid: Grid, window: Window, body: Mask, verdict: Judgement, height_m: float | None) -> Candidate:
+    outline = outline_of(body, grid, window)
+    return Candidate(
+        id=stable_id(outline, pair.before.taken_on, pair.after.taken_on),
+        outline=outline,
+        area_m2=float(outline.area),
+        area_sigma_m2=area_sigma(outline.length, pair.residual.sigma_xy_m, grid),
+        height_m=height_m,
+        kind=verdict.kind,
+        score=verdict.score,
+        reasons=verdict.reasons,
+        suppressed=verdict.suppressed,
+    )
+
+
+def _readable(
+    batch: list[tuple[Region, Window, int]], most_cells: int
+) -> Iterator[list[tuple[Region, Window, int]]]:
+    """A tile's regions in one group, but those that reach far out of it each on its own."""
+    together = [b for b in batch if max(b[1].rows, b[1].cols) <= most_cells]
+    if together:
+        yield together
+    yield from ([b] for b in batch if max(b[1].rows, b[1].cols) > most_cells)
+
+
+def _cover(windows: list[Window]) -> Window:
+    row, col = min(w.row for w in windows), min(w.col for w in windows)
+    end_row, end_col = max(w.row + w.rows for w in windows), max(w.col + w.cols for w in windows)
+    return Window(row, col, end_row - row, end_col - col)
+
+
+def _part(window: Window, whole: Window) -> tuple[slice, slice]:
+    return Window(window.row - whole.row, window.col - whole.col, window.rows, window.cols).slices
+
+
+def _cropped(layers: Layers, part: tuple[slice, slice]) -> Layers:
+    def crop(values: Metres | None) -> Metres | None:
+        return None if values is None else np.ascontiguousarray(values[part])
+
+    return Layers(
+        np.ascontiguousarray(layers.ortho[part]),
+        layers.valid[part],
+        crop(layers.surface),
+        crop(layers.sigma),
+        None if layers.filled is None else layers.filled[part],
+    )
 
 
 def placed(region: Region, window: Window) -> Mask:
@@ -102,5 +200,3 @@ def area_sigma(perimeter_m: float, sigma_xy_m: float, grid: Grid) -> float:
     """
     return math.hypot(sigma_xy_m, grid.gsd_m / math.sqrt(12.0), 0.1) * perimeter_m / 2.0
 
-
-_ = Kind

@@ -27,7 +27,7 @@ class Limits:
     vehicle_gain_m: tuple[float, float] = (0.9, 3.2)
     vehicle_length_m: tuple[float, float] = (3.0, 12.5)
     vehicle_width_m: float = 3.0
-    road_grey: float = 0.40
+    road_grey: float = 0.25
     high_m: float = 2.0
     shed_m2: float = 30.0
     shed_m: float = 3.2
@@ -163,7 +163,7 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
     reasons = (
         f"{'rose' if rose else 'fell'} by {f.gain_m:.1f} m over {f.area_m2:.0f} m2 ({f.length_m:.1f} x {f.width_m:.1f} m), {f.z:.0f} times its noise",
         f"{f.planar:.0%} planar, rough by {f.rough_m:.2f} m, fills {f.rectangular:.0%} of its rectangle",
-        f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high; colour moved by {f.colour:.0f}",
+        f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high; ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
         "score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
     for hold in HOLDS:

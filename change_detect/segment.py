@@ -18,8 +18,9 @@ from change_detect.raster import Mask
 from geo.grid import Grid, Window
 from geo.progress import Progress, silent
 
-Marking = Callable[[Window], tuple[Mask, Mask]]
-"""`marking(window) -> (sure, near)`, both `(rows, cols)`; a region is connected near cells with a sure one among them."""
+Marking = Callable[[Window], tuple[tuple[Mask, Mask], ...]]
+"""`marking(window)` gives `(sure, near)` per channel, both `(rows, cols)`; a region is connected near cells of one channel with a sure one
+among them. Channels (what rose, what fell) never join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +61,51 @@ class _Union:
 
 
 def regions(
-    grid: Grid, marking: Marking, *, tile: int, margin: int, least_cells: int, progress: Progress = silent
-) -> tuple[Region, ...]:
-    """All regions of at least `least_cells` cells, row by row of their first cell."""
-    pieces: list[_Piece] = []
-    union = _Union()
-    above = np.full(grid.cols, -1, np.int64)  # piece number of each cell in the last row above
-    left = np.empty(0, np.int64)
+    grid: Grid, marking: Marking, *, channels: int, tile: int, margin: int, least_cells: int, progress: Progress = silent
+) -> tuple[tuple[Region, ...], ...]:
+    """Per channel all regions of at least `least_cells` cells, by row and column of their window."""
+    seams = tuple(_Seams(grid) for _ in range(channels))
     tiles = tuple(grid.tiles(tile))
     for done, core in enumerate(tiles):
         progress(done, len(tiles), "detect")
         wide = core.grown(margin, grid)
-        sure, near = marking(wide)
         r, c = core.row - wide.row, core.col - wide.col
-        sure, near = sure[r : r + core.rows, c : c + core.cols], near[r : r + core.rows, c : c + core.cols]
-        numbers = _cut(core, sure, near, pieces, union)
-        if core.col > 0:
-            _join(left, numbers[:, 0], union)
-        if core.row > 0:
-            _join(above[core.col : core.col + core.cols], numbers[0], union)
-        left = numbers[:, -1].copy()
-        above[core.col : core.col + core.cols] = numbers[-1]
+        for seam, (sure, near) in zip(seams, marking(wide), strict=True):
+            seam.add(core, sure[r : r + core.rows, c : c + core.cols], near[r : r + core.rows, c : c + core.cols])
     progress(len(tiles), len(tiles), "detect")
-    groups: dict[int, list[_Piece]] = defaultdict(list)
-    for i, piece in enumerate(pieces):
-        groups[union.find(i)].append(piece)
-    found = [
-        _joined(group)
-        for group in groups.values()
-        if sum(p.sure for p in group) > 0 and sum(int(p.mask.sum()) for p in group) >= least_cells
-    ]
-    return tuple(sorted(found, key=lambda g: (g.window.row, g.window.col)))
+    return tuple(seam.regions(least_cells) for seam in seams)
+
+
+class _Seams:
+    """The pieces of one channel, and the cells along the tile borders where they meet."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.pieces: list[_Piece] = []
+        self.union = _Union()
+        self.above = np.full(grid.cols, -1, np.int64)  # piece number of each cell in the last row above
+        self.left = np.empty(0, np.int64)
+
+    def add(self, core: Window, sure: Mask, near: Mask) -> None:
+        """One tile's core, row by row of tiles."""
+        numbers = _cut(core, sure, near, self.pieces, self.union)
+        if core.col > 0:
+            _join(self.left, numbers[:, 0], self.union)
+        if core.row > 0:
+            _join(self.above[core.col : core.col + core.cols], numbers[0], self.union)
+        self.left = numbers[:, -1].copy()
+        self.above[core.col : core.col + core.cols] = numbers[-1]
+
+    def regions(self, least_cells: int) -> tuple[Region, ...]:
+        """The joined pieces that have a sure cell and are large enough."""
+        groups: dict[int, list[_Piece]] = defaultdict(list)
+        for i, piece in enumerate(self.pieces):
+            groups[self.union.find(i)].append(piece)
+        found = [
+            _joined(group)
+            for group in groups.values()
+            if sum(p.sure for p in group) > 0 and sum(int(p.mask.sum()) for p in group) >= least_cells
+        ]
+        return tuple(sorted(found, key=lambda g: (g.window.row, g.window.col)))
 
 
 def _cut(core: Window, sure: Mask, near: Mask, pieces: list[_Piece], union: _Union) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from change_detect.field import TUKEY, nmad
-from change_detect.raster import Bytes, Metres
+from change_detect.raster import Bytes, Mask, Metres
 from geo.frames import Floats
 
 
@@ -34,6 +34,8 @@ class Radiometry:
 def match(before: list[Floats], after: list[Floats]) -> Radiometry:
     """Gain and offset per band in square-root light, fitted robustly to the same places on both dates.
 
+    The gain is the ratio of the two spreads (reduced major axis): a regression would flatten the after ortho wherever much has changed.
+
     Args:
         before, after: lists of `(n, 3)` samples at the same places. Places that changed are outliers to the fit.
     """
@@ -43,17 +45,15 @@ def match(before: list[Floats], after: list[Floats]) -> Radiometry:
     levels = np.sqrt(np.arange(256.0))
     tables, noise = [], []
     for band in range(3):
-        gain, offset = float(np.std(a[:, band]) / max(np.std(b[:, band]), 1e-6)), 0.0
-        gain = min(max(gain, 0.5), 2.0)
-        offset = float(np.median(a[:, band] - gain * b[:, band]))
+        gain, offset = 1.0, float(np.median(a[:, band] - b[:, band]))
         for _ in range(15):
             left = a[:, band] - gain * b[:, band] - offset
             scale = max(nmad(left), 0.05)
             w = np.clip(1 - (left / (TUKEY * scale)) ** 2, 0, None) ** 2
             mean_a, mean_b = np.average(a[:, band], weights=w), np.average(b[:, band], weights=w)
-            spread = np.average((b[:, band] - mean_b) ** 2, weights=w)
-            slope = np.average((b[:, band] - mean_b) * (a[:, band] - mean_a), weights=w) / max(spread, 1e-6)
-            gain = min(max(float(slope), 0.5), 2.0)
+            spread_a = np.average((a[:, band] - mean_a) ** 2, weights=w)
+            spread_b = np.average((b[:, band] - mean_b) ** 2, weights=w)
+            gain = min(max(float(np.sqrt(spread_a / max(spread_b, 1e-6))), 0.6), 1.7)
             offset = float(mean_a - gain * mean_b)
         matched = np.clip(gain * levels + offset, 0, None) ** 2
         tables.append(np.clip(np.rint(matched), 0, 255).astype(np.uint8).tobytes())
@@ -80,4 +80,44 @@ def colour_distance(before: Bytes, after: Bytes) -> Metres:
     a, b = (cv2.cvtColor(x, cv2.COLOR_RGB2LAB).astype(np.float32) for x in (before, after))
     d = b - a
     out: Metres = np.sqrt(d[..., 1] ** 2 + d[..., 2] ** 2 + (0.2 * d[..., 0] * (100 / 255)) ** 2)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """CIELAB of one ortho, float32 `(rows, cols, 3)`, lightness 0..100; and where it is known."""
+
+    lab: Metres
+    valid: Mask
+
+    @staticmethod
+    def of(ortho: Bytes, valid: Mask) -> Colours:
+        """Colours of 8-bit RGB, ribs and grain smoothed away over three cells."""
+        rgb = cv2.medianBlur(ortho, 3).astype(np.float32) / 255.0
+        return Colours(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.float32), valid)
+
+
+LIGHTNESS_PART = 0.5
+"""How much a step of lightness counts against one of chroma: shadow and exposure move lightness, seldom chroma."""
+
+
+def distance_beyond(before: Colours, after: Colours) -> Metres:
+    """How far a cell's new colour lies outside every colour its 3 x 3 neighbourhood had: small where only an edge moved by a cell.
+
+    Darkening counts half as much as brightening: a shadow that moved only darkens.
+    """
+    low = cv2.erode(before.lab, np.ones((3, 3), np.uint8))
+    high = cv2.dilate(before.lab, np.ones((3, 3), np.uint8))
+    over = after.lab - np.clip(after.lab, low, high)
+    lightness = np.where(over[..., 0] < 0, 0.5, 1.0) * over[..., 0] * LIGHTNESS_PART
+    out: Metres = np.sqrt(lightness**2 + over[..., 1] ** 2 + over[..., 2] ** 2).astype(np.float32)
+    out[~(before.valid & after.valid)] = 0.0
+    return out
+
+
+def edges(colours: Colours) -> Metres:
+    """Length of the colour gradient, CIELAB per cell, the strongest of the three channels."""
+    dx = cv2.Sobel(colours.lab, cv2.CV_32F, 1, 0, ksize=3, scale=0.25)
+    dy = cv2.Sobel(colours.lab, cv2.CV_32F, 0, 1, ksize=3, scale=0.25)
+    out: Metres = np.hypot(dx, dy).max(-1)
     return out
