@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from flight.links.dronekit import DronekitVehicle
 from imagery.engines.colmap import ColmapEngine
 
 from change_detect.detector import Detector, GeometryImage
 from dispatch.office import Office, standard_office
 from flight.link import VehicleLink
+from flight.links.dronekit import DronekitVehicle
 from flight.links.mavlink import MavlinkVehicle
 from geo.progress import Progress, silent
 from geo.times import Clock, SystemClock
