@@ -23,7 +23,7 @@ _LEAF, _SAND = int(Layer.LEAF), int(Layer.SAND)
 _FACES = 1_000_000  # keys of faces start here, those of crowns at 0
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def _read(image: Bytes, u: float, v: float, out: Floats) -> None:
     """Colour between four texels of a picture `(rows, cols, 3)`, clamped at its edge; linear light 0..1."""
     rows, cols = image.shape[0], image.shape[1]
@@ -37,7 +37,7 @@ def _read(image: Bytes, u: float, v: float, out: Floats) -> None:
         out[k] = value * value
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def _wrapped(images: Bytes, layer: int, u_m: float, v_m: float, out: Floats) -> None:
     """The same for a layer of the atlas, repeated for ever; `u_m`, `v_m` in metres."""
     size = images.shape[1]
@@ -55,7 +55,7 @@ def _wrapped(images: Bytes, layer: int, u_m: float, v_m: float, out: Floats) -> 
         out[k] = value * value
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def _lit(shadow: Shadow, x: float, y: float, z: float, slack: float) -> float:
     """Share of the sun that reaches a point, soft over one shadow texel."""
     axes = shadow.axes
@@ -79,7 +79,7 @@ def _lit(shadow: Shadow, x: float, y: float, z: float, slack: float) -> float:
     return free
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def light(
     t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
     sun: Floats, strength: float, turn: Floats, eye: Floats, per_pixel: float,
@@ -178,7 +178,7 @@ def light(
         keys[i] = key
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def edges(keys: NDArray[np.int32], rays: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Flat indices `(n,)` of the pixels that border on another surface, and four rays `(4 n, 2)` for each: a turned square."""
     rows, cols = keys.shape

@@ -24,7 +24,7 @@ from simulator.sun import Sun
 from simulator.things import BUILDERS, Thing
 from simulator.tracer import Relief
 
-SHADOW_STEP_M = 0.125
+SHADOW_STEP_M = 0.15
 SKY_STEP_M = 0.5
 
 

@@ -77,7 +77,7 @@ class Soil(NamedTuple):
     place: NDArray[np.float64]
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _paint(
     ids: NDArray[np.uint16],
     looks: NDArray[np.float64],
@@ -146,7 +146,7 @@ def _paint(
                 out[r, c, k] = np.uint8(min(255.0, max(0.0, shade)))
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _blot(out: NDArray[np.uint8], blots: NDArray[np.float64]) -> None:
     rows, cols = out.shape[0], out.shape[1]
     for i in range(blots.shape[0]):

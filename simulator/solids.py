@@ -19,7 +19,7 @@ from geo.frames import Floats
 Rgb = tuple[float, float, float]
 Point = tuple[float, float]
 WHITE: Rgb = (1.0, 1.0, 1.0)
-CELL_M = 2.0
+CELL_M = 3.0
 BAY_M = 3.0  # from window to window, as the wall textures have it
 
 

@@ -28,7 +28,7 @@ class Relief(NamedTuple):
     place: Floats  # west, south, step
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def relief_at(heights: Floats, place: Floats, x: float, y: float) -> float:
     """Ground height between the four nearest points; beyond the edge, that of the edge."""
     rows, cols = heights.shape
@@ -41,14 +41,14 @@ def relief_at(heights: Floats, place: Floats, x: float, y: float) -> float:
     return float(low * (1.0 - fv) + high * fv)
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def _hash(a: int, b: int, c: int) -> int:
     h = (a * 73856093) ^ (b * 19349663) ^ (c * 83492791)
     h = (h ^ (h >> 13)) * 1274126177
     return (h ^ (h >> 16)) & 0xFFFF
 
 
-@njit(cache=True, fastmath=True, nogil=True, inline="always")
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy", inline="always")
 def _convex(
     t: Tables, first: int, count: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, best: float
 ) -> tuple[float, int]:
@@ -72,7 +72,7 @@ def _convex(
     return FAR_M, -1
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _crown(
     t: Tables, first: int, count: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, best: float
 ) -> tuple[float, int]:
@@ -95,7 +95,7 @@ def _crown(
     return FAR_M, -1
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def hit(
     t: Tables, heights: Floats, place: Floats, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, int, int]:
@@ -163,6 +163,8 @@ def hit(
                     at, which = _convex(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, foot)
                 if which >= 0 and at < best:
                     best, body, part = at, b, which
+                    if dz < 0.0:
+                        low_z = max(low_z, oz + dz * best)
         if best <= leave or leave >= end:
             break
         start = leave
@@ -179,7 +181,7 @@ def hit(
     return best, body, part
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def tops(t: Tables, heights: Floats, place: Floats, xs: Floats, ys: Floats, out: NDArray[np.float32]) -> None:
     """Highest thing `(rows, cols)` over each x of a column and y of a row."""
     from_z = max(t.grid[5], heights.max()) + 10.0
@@ -189,7 +191,7 @@ def tops(t: Tables, heights: Floats, place: Floats, xs: Floats, ys: Floats, out:
             out[row, col] = from_z - at
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def depths_from_sun(
     t: Tables, heights: Floats, place: Floats, axes: Floats, corner: Floats, step: float, out: NDArray[np.float32]
 ) -> None:
@@ -208,7 +210,7 @@ def depths_from_sun(
             out[row, col] = -FAR_M if body == SKY else away - at
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def sky_seen(heights: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     """Share of the sky `(rows, cols)` that each cell of a surface sees, by the horizon in eight directions up to 10 m away."""
     rows, cols = heights.shape

@@ -112,10 +112,9 @@ def tile(survey_id: str, asset: str, z: int, x: int, y: int, work: Work, _: View
         raise rim.Problem(404, "no_asset", f"该期成果没有{asset}。", f"This survey has no {asset}.")
     path = work.settings.home / survey.folder / found.path
     try:
-        if asset == "ortho":
-            picture = tiles.ortho_tile(path, z, x, y)
-        else:
-            picture = tiles.surface_tile(path, z, x, y, *tiles.height_range(path))
+        picture = (
+            tiles.ortho_tile(path, z, x, y) if asset == "ortho" else tiles.surface_tile(path, z, x, y, *tiles.height_range(path))
+        )
     except tiles.Outside:
         return Response(status_code=204, headers=_FOREVER)
     return Response(picture, media_type="image/webp", headers=_FOREVER)
