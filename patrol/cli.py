@@ -204,8 +204,7 @@ def compare(
     with _work() as work, terminal.bar(json_) as progress:
         done = comparing.compare(work, area, before, after, by=BY, progress=progress)
         with work.database.read() as session:
-            row = repositories.candidates.row
-            found = repositories.candidates.where(session, row.comparison_id == done.id)
+            found = repositories.candidates_of(session, done.id)
     rows = [
         (
             c.kind,

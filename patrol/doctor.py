@@ -119,5 +119,5 @@ PARTS: Mapping[str, Callable[[Settings], Found]] = {
 
 def examine(settings: Settings, only: str | None = None) -> tuple[Found, ...]:
     """Look at every part, or at one."""
-    chosen = {only: PARTS[only]} if only in PARTS else PARTS
+    chosen = {only: PARTS[only]} if only is not None and only in PARTS else PARTS
     return tuple(look(settings) for look in chosen.values())

@@ -12,7 +12,6 @@ from flight.errors import FlightError
 from flight.fleet import Aircraft
 from flight.link import VehicleLink, VehicleState
 from patrol import repositories
-from patrol.values import load
 from patrol.wiring import Workplace
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class Sighting:
 def aircraft_of(work: Workplace) -> tuple[Aircraft, ...]:
     """The fleet as it is in the store."""
     with work.database.read() as session:
-        return tuple(load(Aircraft, dict(record.record)) for record in repositories.aircraft.where(session))
+        return repositories.aircraft.where(session)
 
 
 class FleetWatch:

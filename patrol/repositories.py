@@ -86,6 +86,22 @@ def comparison_of(session: Session, before_id: str, after_id: str) -> records.Co
     return found[0] if found else None
 
 
+def candidates_of(session: Session, comparison_id: str) -> tuple[records.CandidateRecord, ...]:
+    """All changes of a comparison, the held-back ones too."""
+    return candidates.where(session, CandidateRow.comparison_id == comparison_id, order=(CandidateRow.score.desc(),))
+
+
+def comparisons_of(session: Session, area_id: str) -> tuple[records.ComparisonRecord, ...]:
+    """An area's comparisons, the newest first."""
+    return comparisons.where(session, ComparisonRow.area_id == area_id, order=(ComparisonRow.made_at.desc(),))
+
+
+def case_of(session: Session, finding_id: str) -> Case | None:
+    """The case of a finding, None before it was confirmed."""
+    found = cases.where(session, CaseRow.finding_id == finding_id)
+    return found[0] if found else None
+
+
 def evidence_of(session: Session, subject: str, subject_id: str) -> tuple[records.EvidenceRecord, ...]:
     """The evidence of a finding or a case."""
     return evidence.where(

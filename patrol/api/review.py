@@ -36,9 +36,7 @@ def list_comparisons(area_id: str, work: Work, _: Viewer) -> list[wire.Compariso
     """An area's compared pairs, newest first."""
     with work.database.read() as session:
         repositories.areas.get(session, area_id)
-        row = repositories.comparisons.row
-        found = repositories.comparisons.where(session, row.area_id == area_id)  # type: ignore[attr-defined]
-        out = [rim.comparison(session, c) for c in found]
+        out = [rim.comparison(session, c) for c in repositories.comparisons_of(session, area_id)]
     return sorted(out, key=lambda c: (c.after_on, c.made_at), reverse=True)
 
 
@@ -69,9 +67,7 @@ def list_findings(
         found, _all = repositories.search_findings(session, repositories.CaseFilter(states=states, area_id=area), limit=2000)
         out = [rim.finding(session, f) for f in found]
         if comparison is not None:
-            row = repositories.candidates.row
-            of_it = repositories.candidates.where(session, row.comparison_id == comparison)  # type: ignore[attr-defined]
-            wanted = {c.finding_id for c in of_it}
+            wanted = {c.finding_id for c in repositories.candidates_of(session, comparison)}
             out = [f for f in out if f.id in wanted]
     return out
 

@@ -18,7 +18,7 @@ from airspace.errors import AirspaceError
 from change_detect.errors import ChangeError
 from dispatch import texts, workflow
 from dispatch.actor import Actor
-from dispatch.case import Case
+from dispatch.case import Case, CaseState
 from dispatch.errors import DispatchError
 from dispatch.event import Event
 from dispatch.finding import Finding
@@ -113,7 +113,7 @@ def area(session: Session, value: Area) -> wire.AreaOut:
     """An area with what is known of it."""
     surveys = repositories.surveys_of(session, value.id, accepted=True)
     last = surveys[-1].taken_on if surveys else None
-    states = tuple(s.value for s in workflow.CaseState if not s.is_over)
+    states = tuple(s.value for s in CaseState if not s.is_over)
     _, open_cases = repositories.search_cases(session, repositories.CaseFilter(states=states, area_id=value.id), limit=1)
     return wire.AreaOut(
         id=value.id,
@@ -171,8 +171,7 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
 
 def comparison(session: Session, value: records.ComparisonRecord) -> wire.ComparisonOut:
     """A compared pair and how much was found."""
-    row = repositories.candidates.row
-    found = repositories.candidates.where(session, row.comparison_id == value.id)  # type: ignore[attr-defined]
+    found = repositories.candidates_of(session, value.id)
     return wire.ComparisonOut(
         id=value.id,
         area_id=value.area_id,
@@ -192,8 +191,7 @@ def _day(session: Session, survey_id: str | None) -> date | None:
 
 def finding(session: Session, value: Finding) -> wire.FindingOut:
     """A finding with its dates, case and evidence count."""
-    rows = repositories.cases.row
-    case = repositories.cases.where(session, rows.finding_id == value.id)  # type: ignore[attr-defined]
+    case = repositories.case_of(session, value.id)
     compared = (
         repositories.comparison_of(session, value.before_survey, value.after_survey)
         if value.before_survey and value.after_survey
@@ -206,7 +204,7 @@ def finding(session: Session, value: Finding) -> wire.FindingOut:
         number=value.number,
         area_id=value.area_id,
         comparison_id=compared.id if compared else None,
-        case_id=case[0].id if case else None,
+        case_id=case.id if case else None,
         state=value.state.value,
         state_reason=value.decision or None,
         kind=value.kind,

@@ -88,7 +88,7 @@ def compare(
             "tiles_used": residual.tiles_used,
             "tiles_tried": residual.tiles_tried,
             "warnings": list(residual.warnings),
-            "up_m": residual.up_m.mean if residual.up_m is not None else 0.0,
+            "up_m": residual.up_m.coefficients[0] if residual.up_m is not None else 0.0,
         },
     )
     pieces = []
