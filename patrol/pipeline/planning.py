@@ -1,0 +1,189 @@
+"""Plans for the fleet: the 30-day calendar, and the missions of one area on one day with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from flight.survey import survey_mission
+from flight.volume import mission_volumes
+from shapely.geometry import MultiPolygon, Point, Polygon
+from shapely.ops import unary_union
+
+from airspace.clearance import Clearance, clear
+from airspace.permitted import permitted_outline
+from airspace.zones import Permit, Volume, Zone
+from flight import calendar, coverage, sorties
+from flight.errors import PlanningError
+from flight.fleet import Aircraft
+from flight.formats import plan as plan_format
+from flight.formats import waypoints as waypoints_format
+from flight.mission import Mission
+from flight.routes import Airway
+from geo.area import Area
+from geo.heights import Datum, Height
+from geo.times import LOCAL_ZONE, Span, utc
+from patrol import audit, records, repositories
+from patrol.values import dump
+from patrol.wiring import Workplace
+
+MARGIN_M = 10.0  # kept from every edge of airspace: real track errors reach 1.4 m, gusts more
+REACH_M = 250.0  # how far round an area a flight may look for its way
+FLY_AT = time(11, 0)  # local: the sun stands highest, and each cycle flies at the same clock time
+HOURS = timedelta(hours=3)
+
+
+def flying_span(day: date) -> Span:
+    """The window in which an area is flown on a day: the same clock time each cycle, so that shadows fall alike."""
+    start = datetime.combine(day, FLY_AT, LOCAL_ZONE)
+    return Span(utc(start), utc(start + HOURS))
+
+
+def air(work: Workplace) -> tuple[tuple[Zone, ...], tuple[Permit, ...]]:
+    """All zones and permits in the store."""
+    with work.database.read() as session:
+        return repositories.zones.where(session), repositories.permits.where(session)
+
+
+def plan_missions(
+    work: Workplace,
+    area: Area,
+    aircraft: Aircraft,
+    day: date,
+    *,
+    by: str,
+    kind: str = "survey",
+    part: Polygon | None = None,
+    overlap_forward: float = 0.8,
+    overlap_side: float = 0.7,
+    plan_id: str | None = None,
+) -> tuple[records.MissionRecord, ...]:
+    """The missions that cover an area (or `part` of it, in degrees) on a day, checked against airspace and kept with their files.
+
+    Raises PlanningError when nothing may be flown, with the reasons of the airspace.
+    """
+    zones, permits = air(work)
+    flown = area if part is None else replace(area, outline=part.intersection(area.outline))
+    span, height = flying_span(day), coverage.flying_height(area, aircraft.camera, area.gsd_m, None)
+    ceiling = Height(height.metres + MARGIN_M, Datum.GROUND)
+    wish = _wish(area, aircraft)
+    permitted = permitted_outline(
+        area.frame.to_degrees(wish), zones, permits, ceiling=ceiling, span=span, margin_m=MARGIN_M, frame=area.frame
+    )
+    if permitted.is_empty or permitted.intersection(area.outline_m).is_empty:
+        raise PlanningError(f"area {area.name} cannot be flown: {_why(area, zones, permits, ceiling, span, work)}")
+    lines = coverage.lines(
+        flown,
+        aircraft.camera,
+        permitted=permitted,
+        gsd_m=area.gsd_m,
+        overlap_forward=overlap_forward,
+        overlap_side=overlap_side,
+        angle_deg=coverage.lattice_of(area.outline_m, aircraft.camera, height, overlap_forward, overlap_side, None).angle_deg,
+    )
+    made = []
+    for sortie in sorties.split(lines, aircraft, aircraft.home, airway=Airway(permitted), frame=area.frame):
+        name = f"{area.name}-{day:%Y%m%d}-{sortie.number}of{sortie.of}"
+        mission = survey_mission(sortie, name=name, version=1, permitted=permitted)
+        details = {"photos": sortie.photos, "duration_s": sortie.time_s, "height_m": height.metres}
+        made.append(
+            keep_mission(
+                work, mission, aircraft, kind=kind, by=by, day=day, area_id=area.id, plan_id=plan_id, span=span, details=details
+            )
+        )
+    return tuple(made)
+
+
+def _wish(area: Area, aircraft: Aircraft) -> Polygon | MultiPolygon:
+    home = area.frame.xy(aircraft.home)
+    point = Point(home.x_m, home.y_m)
+    way = unary_union([area.outline_m, point]).convex_hull
+    return way.buffer(REACH_M)
+
+
+def _why(area: Area, zones: Sequence[Zone], permits: Sequence[Permit], ceiling: Height, span: Span, work: Workplace) -> str:
+    verdict = clear(Volume(area.outline, Height(0, Datum.GROUND), ceiling, span), zones, permits, at=work.clock.now())
+    return "; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons) or "no suitable airspace is left after the margins"
+
+
+def mission_clearance(work: Workplace, mission: Mission, span: Span) -> Clearance:
+    """The worst verdict over all that a mission fills, with every reason."""
+    zones, permits = air(work)
+    verdicts = [clear(v, zones, permits, at=work.clock.now()) for v in mission_volumes(mission, span)]
+    order = ("clear", "permit_needed", "unknown", "blocked")
+    worst = max(verdicts, key=lambda c: order.index(c.verdict.value))
+    reasons = tuple(dict.fromkeys(r for c in verdicts for r in c.reasons))
+    return replace(worst, reasons=reasons, zone_ids=tuple(sorted({z for c in verdicts for z in c.zone_ids})))
+
+
+def keep_mission(
+    work: Workplace,
+    mission: Mission,
+    aircraft: Aircraft,
+    *,
+    kind: str,
+    by: str,
+    day: date,
+    span: Span,
+    area_id: str | None = None,
+    plan_id: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> records.MissionRecord:
+    """A mission into the store with its .plan and .waypoints files and its clearance."""
+    verdict = mission_clearance(work, mission, span)
+    record = records.MissionRecord(
+        id=repositories.new_id(),
+        kind=kind,
+        name=mission.name,
+        sha256=mission.sha256,
+        made_at=work.clock.now(),
+        area_id=area_id,
+        plan_id=plan_id,
+        aircraft_id=aircraft.id,
+        plan_blob=work.blobs.put(plan_format.write(mission).encode()).sha256,
+        waypoints_blob=work.blobs.put(waypoints_format.write(mission).encode()).sha256,
+        fly_on=day,
+        record={
+            **(details or {}),
+            "items": len(mission.items),
+            "path": [[p.lon_deg, p.lat_deg] for p in mission.path],
+            "clearance": dump(verdict),
+        },
+    )
+    with work.database.write() as session:
+        repositories.missions.add(session, record)
+        told = {"name": mission.name, "sha256": mission.sha256, "verdict": verdict.verdict}
+        audit.append(session, by, "mission.plan", f"mission:{record.id}", at=record.made_at, details=told)
+    return record
+
+
+def load_mission(work: Workplace, record: records.MissionRecord) -> Mission:
+    """The exact items of a kept mission, read back from its file and held against its hash."""
+    if record.plan_blob is None:
+        raise PlanningError(f"mission {record.name} has no file: plan it again")
+    mission = plan_format.read(work.blobs.read(record.plan_blob).decode())
+    if mission.sha256 != record.sha256:
+        raise PlanningError(
+            f"mission {record.name}: the kept file is not the mission that was planned (hash differs); plan it again"
+        )
+    return mission
+
+
+def plan_month(work: Workplace, start: date, *, by: str, days: int = 30) -> records.PlanRecord:
+    """The calendar of the next days: which area, which day, and why; what cannot be placed says why not."""
+    with work.database.read() as session:
+        areas = repositories.areas.where(session)
+        fleet = repositories.aircraft.where(session)
+        last = repositories.last_accepted(session)
+        demands = tuple(
+            calendar.Demand(o.area_id, o.not_before, o.not_after, f"复核 recheck of case {o.case_id}", place=o.place)
+            for o in repositories.open_rechecks(session)
+        )
+    plan = calendar.schedule(areas, last, demands, fleet, start, days=days)
+    record = records.PlanRecord(repositories.new_id(), start, days, work.clock.now(), by, dump(plan))
+    with work.database.write() as session:
+        repositories.plans.add(session, record)
+        audit.append(session, by, "plan.make", f"plan:{record.id}", at=record.made_at, details={"start": start, "days": days})
+    return record
