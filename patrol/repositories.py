@@ -77,7 +77,7 @@ def surveys_of(session: Session, area_id: str, *, accepted: bool | None = None) 
 def last_accepted(session: Session) -> Mapping[str, date]:
     """The day of each area's last accepted survey: what its next due date follows."""
     query = select(SurveyRow.area_id, SurveyRow.taken_on).where(SurveyRow.accepted).order_by(SurveyRow.taken_on)
-    return {area_id: day for area_id, day in session.execute(query).tuples()}  # noqa: C416 - the last one stays
+    return {area_id: day for area_id, day in session.execute(query)}  # noqa: C416 - the last one stays
 
 
 def comparison_of(session: Session, before_id: str, after_id: str) -> records.ComparisonRecord | None:
