@@ -142,7 +142,7 @@ def _moved(source: Source, grid: Grid, window: Window, residual: Residual) -> La
 
 
 def _tiles(grid: Grid) -> tuple[Window, ...]:
-    size = max(64, min(round(TILE_M / grid.gsd_m), grid.rows, grid.cols))
+    size = max(64, min(max(128, round(TILE_M / grid.gsd_m)), grid.rows, grid.cols))
     down, across = max(1, grid.rows // size), max(1, grid.cols // size)
     rows = np.linspace(0, max(0, grid.rows - size), down).astype(int)
     cols = np.linspace(0, max(0, grid.cols - size), across).astype(int)

@@ -161,6 +161,7 @@ class LookLimits:
     green: float = 0.08
     paving_length_m: float = 30.0
     paving_ratio: float = 4.0
+    least_score: float = 0.5
 
 
 HOLDS: tuple[tuple[Kind, Callable[[Look, LookLimits], bool], Callable[[Look, LookLimits], str]], ...] = (
@@ -214,4 +215,6 @@ def judge(f: Look, *, appeared: bool, limits: LookLimits) -> Judgement:
     for kind, when, says in HOLDS:
         if when(f, limits):
             return Judgement(kind, score, reasons, says(f, limits))
+    if score < limits.least_score:
+        return Judgement(Kind.IMAGE_CHANGE, score, reasons, f"weak_evidence: score {score:.2f} without heights (limit {limits.least_score:.2f})")
     return Judgement(Kind.IMAGE_CHANGE if appeared else Kind.DEMOLISHED, score, reasons, None)

@@ -6,13 +6,30 @@ The model is neutral: formats write and read it, links upload it and read it bac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from flight.fence import fence_around
+from flight.fleet import Autopilot
 from flight.items import Cmd, FenceArea, Item, ItemFrame, RallyPoint, fence_from_items, on_grid
-from geo.frames import LonLat
+from flight.routes import Airway
+from flight.sorties import Sortie
+from flight.terrain import NO_TERRAIN, Ground, flat, profile
+from geo.frames import XY, Frame, LonLat
 
-__all__ = ["Cmd", "FenceArea", "Item", "ItemFrame", "Mission", "RallyPoint", "fence_from_items"]
+__all__ = [
+    "Cmd",
+    "FenceArea",
+    "Item",
+    "ItemFrame",
+    "Mission",
+    "RallyPoint",
+    "fence_from_items",
+    "safe_returns",
+    "survey_mission",
+    "waypoint",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +84,97 @@ class Mission:
         for title, items in (("mission", self.items), ("fence", self.fence_items), ("rally", self.rally_items)):
             yield title
             yield from (item.wire for item in items)
+
+
+def survey_mission(
+    sortie: Sortie,
+    *,
+    name: str,
+    airway: Airway,
+    version: int = 1,
+    ground: Ground = flat,
+    rally: Sequence[LonLat] = (),
+    home_altitude_m: float = 0.0,
+) -> Mission:
+    """Everything a vehicle needs to fly one sortie: take-off, speed, camera down, lines with photos by distance, the way home, RTL.
+
+    Altitudes count over take-off and follow `ground`; without it the mission carries a note. `rally` are places known to be safe to land on; those
+    outside permitted air are left out. The last waypoint lies over home, so that RTL only descends.
+    """
+    yaw = math.nan if sortie.aircraft.autopilot is Autopilot.PX4 else 0.0  # PX4 turns north on 0; ArduPilot gives NaN back as 0
+    build = _Builder(sortie, ground, yaw)
+    first = build.altitude(sortie.passes[0].start, ground(sortie.passes[0].start.x_m, sortie.passes[0].start.y_m))
+    items = [
+        Item(Cmd.TAKEOFF, ItemFrame.RELATIVE, (0, 0, 0, yaw), sortie.home.lon_deg, sortie.home.lat_deg, first),
+        Item(Cmd.DO_CHANGE_SPEED, ItemFrame.MISSION, (1, round(sortie.speed_m_s, 2), -1, 0)),
+        Item(Cmd.DO_MOUNT_CONTROL, ItemFrame.MISSION, (-90, 0, 0, 0), altitude_m=2),  # 2: MAV_MOUNT_MODE_MAVLINK_TARGETING
+    ]
+    for way, flown in zip(sortie.ways, sortie.passes, strict=False):
+        items += build.transit(way[:-1] if way[0] != way[-1] else way[:1], skip_first=True)
+        start, *on = profile(flown.start, flown.end, ground)
+        items.append(build.at(*start))
+        items.append(Item(Cmd.DO_SET_CAM_TRIGG_DIST, ItemFrame.MISSION, (round(flown.line.trigger_m, 3), 0, 1, 0)))
+        items += [build.at(*place) for place in on]
+        items.append(Item(Cmd.DO_SET_CAM_TRIGG_DIST, ItemFrame.MISSION, (0, 0, 0, 0)))
+    items += build.transit(sortie.ways[-1], skip_first=True)
+    items.append(Item(Cmd.RETURN_TO_LAUNCH, ItemFrame.MISSION))
+    places = tuple(p for p in rally if airway.holds(sortie.frame.xy(p)))
+    top = max(i.altitude_m for i in items if i.place is not None)
+    notes = [NO_TERRAIN] if ground is flat else []
+    notes += safe_returns(sortie.path, [sortie.frame.xy(sortie.home), *(sortie.frame.xy(p) for p in places)], airway)
+    return Mission(
+        name=name,
+        version=version,
+        home=sortie.home,
+        items=tuple(items),
+        fence=fence_around(sortie.path, airway.permitted, sortie.frame, sortie.aircraft.limits.fence_items),
+        rally=tuple(RallyPoint(p, top) for p in places[: sortie.aircraft.limits.rally_points]),
+        cruise_speed_m_s=sortie.speed_m_s,
+        home_altitude_m=home_altitude_m,
+        notes=tuple(notes),
+    )
+
+
+def waypoint(place: XY, frame: Frame, altitude_m: float, yaw_deg: float = 0.0) -> Item:
+    """A waypoint over a place of the frame, metres over take-off."""
+    lonlat = frame.lonlat(place.x_m, place.y_m)
+    return Item(Cmd.WAYPOINT, ItemFrame.RELATIVE, (0, 0, 0, yaw_deg), lonlat.lon_deg, lonlat.lat_deg, round(altitude_m, 2))
+
+
+def safe_returns(path: Sequence[XY], landings: Sequence[XY], airway: Airway) -> list[str]:
+    """A note when a return in a straight line, as autopilots fly it, would leave permitted air from a corner of the path."""
+    corners = list(dict.fromkeys(path))
+    unsafe = sum(
+        not airway.straight(c, min(landings, key=lambda p: math.hypot(p.x_m - c.x_m, p.y_m - c.y_m))) for c in corners
+    )
+    if not unsafe:
+        return []
+    return [
+        f"from {unsafe} of {len(corners)} corners a straight return to the nearest landing place leaves permitted air: "
+        f"pause and fly the planned way back, or add rally points (有 {unsafe} 处直线返航会越出许可空域，请按规划航线返回或增设备降点)"
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Altitudes over take-off for places of a sortie."""
+
+    sortie: Sortie
+    ground: Ground
+    yaw: float
+
+    def altitude(self, place: XY, ground_m: float) -> float:
+        home = self.sortie.frame.xy(self.sortie.home)
+        return round(self.sortie.passes[0].line.height.metres + ground_m - self.ground(home.x_m, home.y_m), 2)
+
+    def at(self, place: XY, ground_m: float) -> Item:
+        return waypoint(place, self.sortie.frame, self.altitude(place, ground_m), self.yaw)
+
+    def transit(self, way: Sequence[XY], *, skip_first: bool) -> list[Item]:
+        """Waypoints of a way, over the highest ground of the legs that meet there."""
+        if len(way) < 2:
+            return []
+        tops = [max(g for _, g in profile(a, b, self.ground)) for a, b in zip(way, way[1:], strict=False)]
+        levels = [max(a, b) for a, b in zip([tops[0], *tops], [*tops, tops[-1]], strict=True)]
+        start = 1 if skip_first else 0
+        return [self.at(p, g) for p, g in zip(way[start:], levels[start:], strict=True)]

@@ -268,7 +268,7 @@ def save_array(path: Path, **arrays: Array) -> Path:
     """Plain arrays as one `.npz`, under its name only when whole."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

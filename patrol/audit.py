@@ -20,6 +20,7 @@ from patrol.tables import AuditRow
 from patrol.values import dump
 
 ORIGIN = "0" * 64
+_PAGE = 1000
 _LOCK = 7303015  # one writer at a time on PostgreSQL; SQLite has one anyway
 
 
@@ -88,12 +89,17 @@ def entries(
     session: Session, *, subject: str | None = None, actor: str | None = None, after_seq: int = 0, limit: int | None = None
 ) -> Iterator[Entry]:
     """Links in order, by subject or actor if asked."""
-    query = select(AuditRow).where(AuditRow.seq > after_seq).order_by(AuditRow.seq)
+    query = select(AuditRow).order_by(AuditRow.seq)
     if subject is not None:
         query = query.where(AuditRow.subject == subject)
     if actor is not None:
         query = query.where(AuditRow.actor == actor)
-    if limit is not None:
-        query = query.limit(limit)
-    for r in session.scalars(query.execution_options(yield_per=1000)):
-        yield Entry(r.seq, r.at, r.actor, r.action, r.subject, r.details, r.previous, r.hash)
+    left = limit
+    while left is None or left > 0:  # page by page: a chain of years does not fit into memory
+        size = _PAGE if left is None else min(_PAGE, left)
+        rows = session.scalars(query.where(AuditRow.seq > after_seq).limit(size)).all()
+        for r in rows:
+            yield Entry(r.seq, r.at, r.actor, r.action, r.subject, r.details, r.previous, r.hash)
+        if len(rows) < size:
+            return
+        after_seq, left = rows[-1].seq, None if left is None else left - size

@@ -115,13 +115,13 @@ def simulated_month(settings: Settings, *, seed: int, progress: Progress, stages
     return Report(
         recall=result.recall,
         precision=result.precision,
-        false_alarms=len(result.false_alarms),
+        false_alarms=result.false_alarms,
         position_error_m=result.position_error_m,
         cases=cases,
         closed=closed,
         suppressed=suppressed,
         stages=stages.found,
-        missed=tuple(result.missed),
+        missed=result.missed,
         extra={"seed": seed, "structures": sum(t.is_structure for t in truths)},
     )
 
@@ -201,7 +201,7 @@ def _set_up(work: Workplace, town: Town) -> tuple[Area, Aircraft]:
 
 
 def _second_home(town: Town) -> LonLat:
-    west, south, east, north = town.flown
+    _, _, east, north = town.flown
     return town.frame.lonlat(town.origin.x_m + east - 6.0, town.origin.y_m + north - 6.0)
 
 
@@ -256,7 +256,7 @@ def _scored(work: Workplace, town: Town, area: Area, pair: records.ComparisonRec
         found = repositories.candidates_of(session, pair.id)
     candidates = tuple(_candidate(area, c) for c in found)
     told = tuple(
-        Truth(t.id, area.frame.to_metres(t.outline), t.height_m, is_structure=t.is_structure, kind=t.kind) for t in truths
+        Truth(t.id, area.frame.to_metres(t.outline), t.height_m, is_structure=t.is_structure) for t in truths
     )
     return score(candidates, told, coverage=area.outline_m), truths
 

@@ -74,7 +74,9 @@ class Layout:
     slots: list[Slot] = field(default_factory=list)
     parking: list[tuple[float, float, float]] = field(default_factory=list)  # x, y, yaw
 
-    def put(self, kind: str, u: float, v: float, length: float, width: float, height: float, *, turn: float = 0.0, style: int = 0) -> Thing:
+    def put(
+        self, kind: str, u: float, v: float, length: float, width: float, height: float, *, turn: float = 0.0, style: int = 0
+    ) -> Thing:
         """One thing at a place of the plan."""
         x, y = self.bend.at(u, v)
         thing = Thing(
@@ -104,7 +106,15 @@ class Layout:
         self.parking.append((x, y, self.bend.yaw(u) + turn))
 
     def lay(
-        self, box: Box, look: Look, *, tint: Rgb | None = None, growth: float = 0.5, spacing: float = 0.6, per_day: float = 0.0, turn: float = 0.0
+        self,
+        box: Box,
+        look: Look,
+        *,
+        tint: Rgb | None = None,
+        growth: float = 0.5,
+        spacing: float = 0.6,
+        per_day: float = 0.0,
+        turn: float = 0.0,
     ) -> None:
         """Cover a rectangle of the plan with a look."""
         shade = float(self.rng.uniform(0.86, 1.1))
@@ -190,11 +200,19 @@ def _home(plan: Layout, box: Box, flat_share: float) -> None:
     plan.put("wall", u1 - rest / 2, yard[1], rest, 0.24, 2.1, style=style)
     east = u1 - 2.2
     if plan.chance(0.5):
-        plan.put("hut", east, front - deep * 0.5, 3.4, min(4.6, deep - 3.0), plan.between(2.4, 2.9), style=int(plan.rng.integers(5)))
+        plan.put(
+            "hut", east, front - deep * 0.5, 3.4, min(4.6, deep - 3.0), plan.between(2.4, 2.9), style=int(plan.rng.integers(5))
+        )
     elif plan.chance(0.7):
         plan.tree(east, front - deep * 0.55, 2.8, 4.4)
     else:
-        plan.lay((u1 - 4.2, yard[1] + 0.4, u1 - 0.6, front - 2), Look.CROP, growth=plan.between(0.3, 0.9), per_day=plan.between(-0.02, 0.02), spacing=0.4)
+        plan.lay(
+            (u1 - 4.2, yard[1] + 0.4, u1 - 0.6, front - 2),
+            Look.CROP,
+            growth=plan.between(0.3, 0.9),
+            per_day=plan.between(-0.02, 0.02),
+            spacing=0.4,
+        )
     if plan.chance(0.35):
         plan.park(u0 + gate, yard[1] + 3.0, math.pi / 2)
         plan.slot("yard", u0 + 2.9, front - deep / 2, 4.4, deep - 0.6)
@@ -211,7 +229,9 @@ def apartments(plan: Layout, box: Box) -> None:
     for row in range(rows):
         low = v0 + row * deep
         length, width = u1 - u0 - 9.0, 11.5
-        plan.put("slab", (u0 + u1) / 2, low + deep - 1.6 - width / 2, length, width, 3.0 * int(plan.rng.choice([4, 5, 5])), style=row)
+        plan.put(
+            "slab", (u0 + u1) / 2, low + deep - 1.6 - width / 2, length, width, 3.0 * int(plan.rng.choice([4, 5, 5])), style=row
+        )
         lawn = (u0 + 3, low + 5.4, u1 - 3, low + deep - 3.4 - width)
         if lawn[3] - lawn[1] > 1.5:
             plan.lay(lawn, Look.GRASS)
@@ -233,7 +253,16 @@ def workshops(plan: Layout, box: Box) -> None:
     half = (u1 - u0) / 2
     long_m = v1 - v0 - 15.0
     for index, u in enumerate((u0 + half / 2 + 0.8, u1 - half / 2 - 0.8)):
-        plan.put("workshop", u, v1 - 1.5 - long_m / 2, long_m, half - 4.0, plan.between(7.0, 8.5), turn=math.pi / 2, style=index + int(plan.rng.integers(3)))
+        plan.put(
+            "workshop",
+            u,
+            v1 - 1.5 - long_m / 2,
+            long_m,
+            half - 4.0,
+            plan.between(7.0, 8.5),
+            turn=math.pi / 2,
+            style=index + int(plan.rng.integers(3)),
+        )
     plan.put("hut", u0 + 3.6, v0 + 2.8, 5.2, 3.8, 3.1, style=2)
     for k in range(3):
         plan.slot("open", u0 + 13 + k * 9.5, v0 + 4.2, 8.0, 4.4)
@@ -250,7 +279,10 @@ def fields(plan: Layout, box: Box) -> None:
     if pond:
         ring = plan.bend.box(u0 + 2, v0 + 3, u0 + 14, v1 - 4)
         middle = np.array(ring).mean(axis=0)
-        ring = tuple((float(middle[0] + (x - middle[0]) * w), float(middle[1] + (y - middle[1]) * w)) for (x, y), w in zip(ring, plan.rng.uniform(0.8, 1.0, len(ring)), strict=True))
+        ring = tuple(
+            (float(middle[0] + (x - middle[0]) * w), float(middle[1] + (y - middle[1]) * w))
+            for (x, y), w in zip(ring, plan.rng.uniform(0.8, 1.0, len(ring)), strict=True)
+        )
         plan.patches.append(Patch(ring, Look.WATER, (1, 1, 1), growth=0))
     tunnels = plan.chance(0.6)
     v_top = v1 - 9.0 if tunnels else v1 - 1.0
@@ -300,7 +332,9 @@ def shop_row(plan: Layout, u: float, v0: float, v1: float, side: int) -> None:
     while v < v1 - 9:
         long_m = min(plan.between(14.0, 24.0), v1 - 1.0 - v)
         storeys = int(plan.rng.choice([2, 3, 3]))
-        plan.put("shops", u, v + long_m / 2, long_m, 9.6, 3.0 * storeys, turn=-side * math.pi / 2, style=int(plan.rng.integers(3)))
+        plan.put(
+            "shops", u, v + long_m / 2, long_m, 9.6, 3.0 * storeys, turn=-side * math.pi / 2, style=int(plan.rng.integers(3))
+        )
         v += long_m + plan.between(0.0, 2.5)
 
 

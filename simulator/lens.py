@@ -89,7 +89,9 @@ def _grain() -> NDArray[np.float32]:
     return np.random.default_rng(99).normal(0.0, 1.0, (1 << 21) + 7).astype(np.float32)
 
 
-def render(scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: float = 1.0, grain: float = 1.4, seed: int = 0) -> Rgb8:
+def render(
+    scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: float = 1.0, grain: float = 1.4, seed: int = 0
+) -> Rgb8:
     """A photo uint8 `(rows, cols, 3)` RGB of the scene from a pose in its metric frame (z over the ellipsoid).
 
     `exposure` multiplies the light, `grain` is the noise in grey levels. Raises SimulatorError for an eye below the ground.
@@ -115,7 +117,7 @@ def render(scene: Scene, camera: Camera, pose: Pose, sun: Sun, *, exposure: floa
 def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain: float, seed: int) -> Rgb8:
     """Light to grey levels: blur of the glass, vignetting, tone curve, grain."""
     image = cv2.GaussianBlur(light, (3, 3), 0.45)
-    image *= _falloff(camera) * np.float32(1.15 * exposure)
+    image *= _falloff(camera) * np.float32(1.35 * exposure)
     np.divide(image, 1.0 + 0.18 * image, out=image)
     np.sqrt(np.clip(image, 0.0, 1.0, out=image), out=image)
     image *= 255.0
@@ -180,7 +182,9 @@ def write_photos(
         shot, path = job
         rng = np.random.default_rng([seed, 13, shot.index])
         exposure = float(1.0 + 0.03 * rng.normal())
-        photo = render(scene, camera, true_pose(scene, shot, home, seed), light_of_day, exposure=exposure, seed=int(rng.integers(1 << 30)))
+        photo = render(
+            scene, camera, true_pose(scene, shot, home, seed), light_of_day, exposure=exposure, seed=int(rng.integers(1 << 30))
+        )
         fix = tags.fix(shot.lon_deg, shot.lat_deg, home_m, shot.takeoff_height_m, flight, rng.normal(0.0, 1.0, 4), rtk=rtk)
         stamp = tags.Stamp(utc(shot.at), fix, (shot.yaw_deg, shot.pitch_deg, shot.roll_deg), shot.camera_angles)
         data = io.BytesIO()

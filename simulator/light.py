@@ -33,7 +33,9 @@ def _read(image: Bytes, u: float, v: float, out: Floats) -> None:
     fu, fv = u - c, v - r
     w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
     for k in range(3):
-        value = (image[r, c, k] * w00 + image[r, c + 1, k] * w01 + image[r + 1, c, k] * w10 + image[r + 1, c + 1, k] * w11) / 255.0
+        value = (
+            image[r, c, k] * w00 + image[r, c + 1, k] * w01 + image[r + 1, c, k] * w10 + image[r + 1, c + 1, k] * w11
+        ) / 255.0
         out[k] = value * value
 
 
@@ -50,7 +52,10 @@ def _wrapped(images: Bytes, layer: int, u_m: float, v_m: float, out: Floats) -> 
     w00, w01, w10, w11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
     for k in range(3):
         value = (
-            images[layer, r, c, k] * w00 + images[layer, r, c1, k] * w01 + images[layer, r1, c, k] * w10 + images[layer, r1, c1, k] * w11
+            images[layer, r, c, k] * w00
+            + images[layer, r, c1, k] * w01
+            + images[layer, r1, c, k] * w10
+            + images[layer, r1, c1, k] * w11
         ) / 255.0
         out[k] = value * value
 
@@ -128,7 +133,9 @@ def light(
             col = min(max(int((x - place[0]) / place[2]), 0), heights.shape[1] - 2)
             nx = (heights[row, col] - heights[row, col + 1]) / place[2]
             ny = (heights[row, col] - heights[row + 1, col]) / place[2]
-            open_sky = (sky[r, c] * (1 - fu) + sky[r, c + 1] * fu) * (1 - fv) + (sky[r + 1, c] * (1 - fu) + sky[r + 1, c + 1] * fu) * fv
+            open_sky = (sky[r, c] * (1 - fu) + sky[r, c + 1] * fu) * (1 - fv) + (
+                sky[r + 1, c] * (1 - fu) + sky[r + 1, c + 1] * fu
+            ) * fv
         elif t.crown[body] == 1:
             radius = t.balls[part, 3]
             nx, ny, nz = (x - t.balls[part, 0]) / radius, (y - t.balls[part, 1]) / radius, (z - t.balls[part, 2]) / radius

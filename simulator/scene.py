@@ -67,7 +67,7 @@ class Scene:
     @cached_property
     def soil(self) -> Soil:
         """The painted ground."""
-        return paint(self.patches, self.extent, self.seed)
+        return paint(self.patches, self.extent, self.seed, self.day)
 
     @cached_property
     def sky(self) -> tuple[NDArray[np.float32], Floats]:
@@ -139,4 +139,6 @@ class Scene:
 
     def _same_frame(self, grid: Grid) -> None:
         if grid.frame != self.frame:
-            raise SimulatorError(f"the grid is in EPSG:{grid.frame.epsg}, the town in EPSG:{self.frame.epsg}: ask in the town's frame")
+            raise SimulatorError(
+                f"the grid is in EPSG:{grid.frame.epsg}, the town in EPSG:{self.frame.epsg}: ask in the town's frame"
+            )

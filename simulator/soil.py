@@ -102,13 +102,14 @@ def _paint(
             look = int(patches[p, 0])
             fine = grains[0, r & size, c & size] + grains[0, (r * 3 + c + 77) & size, (c * 3 - r) & size]
             # the same noise read straight and turned: the sum repeats nowhere in the town
-            hand = 0.65 * grains[1, r & size, c & size] + 0.65 * grains[1, ((r * 3 + c * 4) >> 2) & size, ((c * 3 - r * 4) >> 2) & size]
+            hand = (
+                0.65 * grains[1, r & size, c & size]
+                + 0.65 * grains[1, ((r * 3 + c * 4) >> 2) & size, ((c * 3 - r * 4) >> 2) & size]
+            )
             stride = 0.65 * grains[2, (r + 200) & size, (c + 300) & size]
             stride += 0.65 * grains[2, ((r * 2 + c * 3) >> 2) & size, ((c * 2 - r * 3) >> 2) & size]
             field = grains[3, (r >> 2) & size, (c >> 2) & size]
-            value = (
-                1.0 + fine * 0.5 * looks[look, 3] + hand * looks[look, 4] + stride * looks[look, 5] + field * looks[look, 6]
-            )
+            value = 1.0 + fine * 0.5 * looks[look, 3] + hand * looks[look, 4] + stride * looks[look, 5] + field * looks[look, 6]
             red, green, blue = looks[look, 0], looks[look, 1], looks[look, 2]
             x, y = c * 0.05, r * 0.05
             along = x * patches[p, 4] + y * patches[p, 5]
@@ -176,14 +177,19 @@ def _litter(rng: np.random.Generator, rows: int, cols: int) -> NDArray[np.float6
     n = small + large
     size = np.concatenate([rng.uniform(0.7, 3.0, small), rng.uniform(4.0, 28.0, large)])
     strength = np.concatenate([rng.uniform(0.3, 0.95, small), rng.uniform(0.06, 0.34, large)])
-    colours = np.array([[0.2, 0.19, 0.17], [0.75, 0.73, 0.7], [0.3, 0.33, 0.18], [0.5, 0.4, 0.28], [0.9, 0.9, 0.88], [0.15, 0.15, 0.16]])
+    colours = np.array(
+        [[0.2, 0.19, 0.17], [0.75, 0.73, 0.7], [0.3, 0.33, 0.18], [0.5, 0.4, 0.28], [0.9, 0.9, 0.88], [0.15, 0.15, 0.16]]
+    )
     chosen = colours[rng.choice(6, n, p=[0.28, 0.18, 0.2, 0.2, 0.04, 0.1])] * rng.uniform(0.8, 1.2, (n, 1))
     columns = (rng.uniform(0, cols, n), rng.uniform(0, rows, n), size, rng.uniform(0.4, 1.6, n), rng.uniform(0, 3.2, n), strength)
     return np.column_stack([*columns, np.clip(chosen, 0, 1)])
 
 
-def paint(patches: Sequence[Patch], extent: tuple[float, float, float, float], seed: int) -> Soil:
-    """The ground over `extent` (west, south, east, north in local metres); the same seed gives the same grain."""
+def paint(patches: Sequence[Patch], extent: tuple[float, float, float, float], seed: int, day: int) -> Soil:
+    """The ground over `extent` (west, south, east, north in local metres).
+
+    The same seed gives the same grain; a third of the small litter is another one on every day.
+    """
     west, south, east, north = extent
     cols, rows = round((east - west) / TEXEL_M), round((north - south) / TEXEL_M)
     ids = np.zeros((rows, cols), np.uint16)
@@ -199,7 +205,9 @@ def paint(patches: Sequence[Patch], extent: tuple[float, float, float, float], s
     grains = _grains(rng)
     full = np.empty((rows, cols, 3), np.uint8)
     _paint(ids, _LOOKS, table, grains, full, 0, rows)
-    _blot(full, _litter(rng, rows, cols))
+    lasting = _litter(rng, rows, cols)
+    passing = _litter(np.random.default_rng([seed, 6, day + 1000]), rows, cols)
+    _blot(full, np.vstack([lasting[: len(lasting) * 2 // 3], lasting[-len(lasting) // 9 :], passing[: len(passing) // 3]]))
     half = shrunk(full)
     quarter = shrunk(half)
     return Soil(full, half, quarter, shrunk(quarter), np.array([west, south, TEXEL_M]))

@@ -19,7 +19,7 @@ from geo.frames import Floats
 Rgb = tuple[float, float, float]
 Point = tuple[float, float]
 WHITE: Rgb = (1.0, 1.0, 1.0)
-CELL_M = 3.0
+CELL_M = 2.0
 BAY_M = 3.0  # from window to window, as the wall textures have it
 
 
@@ -61,7 +61,9 @@ class Book:
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     tints: list[Rgb] = field(default_factory=list)
 
-    def hull(self, corners: Sequence[tuple[float, float, float]], sides: Sequence[tuple[Sequence[int], Skin]], shift: Point) -> None:
+    def hull(
+        self, corners: Sequence[tuple[float, float, float]], sides: Sequence[tuple[Sequence[int], Skin]], shift: Point
+    ) -> None:
         """A convex body by its corners and its faces (indices counter-clockwise from outside); `shift` starts free textures."""
         points = np.array(corners, dtype=np.float64)
         middle = points.mean(axis=0)
@@ -129,7 +131,9 @@ class Book:
         sides.append(((4, 5, 6, 7), roof))
         self.hull(corners, sides, shift)
 
-    def frustum(self, low: Sequence[Point], z0: float, high: Sequence[Point], z1: float, wall: Skin, top: Skin, shift: Point) -> None:
+    def frustum(
+        self, low: Sequence[Point], z0: float, high: Sequence[Point], z1: float, wall: Skin, top: Skin, shift: Point
+    ) -> None:
         """A body between two rings of the same number of corners: car cabins, heaps of sand."""
         n = len(low)
         corners = [(*p, z0) for p in low] + [(*p, z1) for p in high]

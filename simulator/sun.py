@@ -30,7 +30,9 @@ class Sun:
 
     def __post_init__(self) -> None:
         if not 3.0 <= self.elevation_deg <= 90.0:
-            raise SimulatorError(f"the sun stands at {self.elevation_deg:.1f} degrees: a survey needs daylight (3 degrees or more)")
+            raise SimulatorError(
+                f"the sun stands at {self.elevation_deg:.1f} degrees: a survey needs daylight (3 degrees or more)"
+            )
         if not 0.0 <= self.strength <= 1.0:
             raise SimulatorError(f"sun strength {self.strength} lies outside 0..1")
 

@@ -198,7 +198,9 @@ def _steel(rng: Rng) -> Image:
 
 def _concrete(rng: Rng) -> Image:
     u, v = _metres()
-    value = 0.62 + _mixed(rng, (1024, 0.07), (300, 0.05), (90, 0.06), (30, 0.08), (9, 0.08)) + 0.05 * _cells(rng, u / 4.0, v / 3.0)
+    value = (
+        0.62 + _mixed(rng, (1024, 0.07), (300, 0.05), (90, 0.06), (30, 0.08), (9, 0.08)) + 0.05 * _cells(rng, u / 4.0, v / 3.0)
+    )
     value -= 0.14 * (((u % 4.0) < 0.05) | ((v % 3.0) < 0.05))
     image = _coloured(value, 1.0, 0.985, 0.95)
     dark, pale, moss = _rgb(0.36, 0.35, 0.33), _rgb(0.78, 0.77, 0.74), _rgb(0.36, 0.38, 0.28)

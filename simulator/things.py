@@ -19,7 +19,13 @@ from simulator.textures import Layer
 Ring = tuple[Point, Point, Point, Point]
 NEVER = 10**6
 
-STEEL_TINTS: tuple[Rgb, ...] = ((0.38, 0.53, 0.72), (0.68, 0.40, 0.34), (0.86, 0.87, 0.86), (0.42, 0.58, 0.68), (0.66, 0.68, 0.70))
+STEEL_TINTS: tuple[Rgb, ...] = (
+    (0.38, 0.53, 0.72),
+    (0.68, 0.40, 0.34),
+    (0.86, 0.87, 0.86),
+    (0.42, 0.58, 0.68),
+    (0.66, 0.68, 0.70),
+)
 TILE_TINTS: tuple[Rgb, ...] = ((0.78, 0.50, 0.40), (0.60, 0.61, 0.63), (0.70, 0.44, 0.37), (0.50, 0.52, 0.55), (0.80, 0.58, 0.46))
 WALL_TINTS: tuple[Rgb, ...] = ((0.98, 0.97, 0.94), (0.93, 0.87, 0.74), (0.88, 0.80, 0.76), (0.86, 0.88, 0.88), (0.95, 0.80, 0.66))
 CAR_TINTS: tuple[Rgb, ...] = (
@@ -97,7 +103,13 @@ def _house(book: Book, t: Thing) -> None:
     else:
         book.gable(over, eave, t.base_m + t.height_m, roof, Skin(Layer.PLASTER, wall.tint), shift)
     ridge = t.part(0, 0, t.length_m - t.width_m if "hip" in t.kind else t.length_m + 0.5, 0.26)
-    book.prism(ridge, eave + rise - 0.2, eave + rise + 0.06, Skin(Layer.PLASTER, (0.6, 0.55, 0.5)), Skin(Layer.PLASTER, (0.62, 0.55, 0.5)))
+    book.prism(
+        ridge,
+        eave + rise - 0.2,
+        eave + rise + 0.06,
+        Skin(Layer.PLASTER, (0.6, 0.55, 0.5)),
+        Skin(Layer.PLASTER, (0.62, 0.55, 0.5)),
+    )
     if rng.random() < 0.6:
         _heater(book, t, float(rng.uniform(-0.3, 0.3)) * t.length_m, -0.2 * t.width_m, eave + rise * 0.62, rng)
     if rng.random() < 0.4:
@@ -109,7 +121,14 @@ def _heater(book: Book, t: Thing, along: float, across: float, z: float, rng: np
     """A solar water heater: tubes that lean to the south, and the tank above them."""
     panel = t.part(along, across, 1.9, 1.5)
     book.shed_roof(panel, z - 0.6, z + 0.05, z + 0.85, Skin(Layer.SOLAR), Skin(Layer.SOLAR), _shift(rng))
-    book.prism(t.part(along, across + 0.85, 2.0, 0.42), z + 0.45, z + 0.95, Skin(Layer.PAINT), Skin(Layer.PAINT, (0.95, 0.96, 1.0)), _shift(rng))
+    book.prism(
+        t.part(along, across + 0.85, 2.0, 0.42),
+        z + 0.45,
+        z + 0.95,
+        Skin(Layer.PAINT),
+        Skin(Layer.PAINT, (0.95, 0.96, 1.0)),
+        _shift(rng),
+    )
 
 
 def _rim(book: Book, t: Thing, z: float, height: float, skin: Skin, shift: Point, thick: float = 0.22) -> None:
@@ -165,7 +184,14 @@ def _workshop(book: Book, t: Thing) -> None:
     book.gable(over, eave, t.base_m + t.height_m, Skin(Layer.STEEL, tint), Skin(Layer.STEEL, (0.86, 0.87, 0.86)), _shift(rng))
     for i in range(int(t.length_m / 6)):
         spot = t.part(-t.length_m / 2 + 3 + 6 * i, 0, 0.8, 0.8)
-        book.prism(spot, eave, t.base_m + t.height_m + 0.5, Skin(Layer.PAINT, (0.7, 0.7, 0.7)), Skin(Layer.PAINT, (0.75, 0.76, 0.78)), _shift(rng))
+        book.prism(
+            spot,
+            eave,
+            t.base_m + t.height_m + 0.5,
+            Skin(Layer.PAINT, (0.7, 0.7, 0.7)),
+            Skin(Layer.PAINT, (0.75, 0.76, 0.78)),
+            _shift(rng),
+        )
 
 
 def _shed(book: Book, t: Thing) -> None:
@@ -223,9 +249,16 @@ def _car(book: Book, t: Thing) -> None:
     glass = Skin(Layer.GLASS)
     length, width, z = t.length_m, t.width_m, t.base_m
     waist = z + t.height_m * 0.58
-    book.prism(t.part(0, 0, length * 0.96, width * 0.94), z + 0.02, z + 0.32, Skin(Layer.GLASS, (0.5, 0.5, 0.5)), paint, _shift(rng))
-    book.frustum(t.part(0, 0, length, width), z + 0.3, t.part(0, 0, length * 0.95, width * 0.92), waist, paint, paint, _shift(rng))
-    cabin_low, cabin_top = t.part(-0.04 * length, 0, length * 0.62, width * 0.86), t.part(-0.06 * length, 0, length * 0.40, width * 0.72)
+    book.prism(
+        t.part(0, 0, length * 0.96, width * 0.94), z + 0.02, z + 0.32, Skin(Layer.GLASS, (0.5, 0.5, 0.5)), paint, _shift(rng)
+    )
+    book.frustum(
+        t.part(0, 0, length, width), z + 0.3, t.part(0, 0, length * 0.95, width * 0.92), waist, paint, paint, _shift(rng)
+    )
+    cabin_low, cabin_top = (
+        t.part(-0.04 * length, 0, length * 0.62, width * 0.86),
+        t.part(-0.06 * length, 0, length * 0.40, width * 0.72),
+    )
     book.frustum(cabin_low, waist - 0.02, cabin_top, z + t.height_m, glass, paint, _shift(rng))
 
 

@@ -43,7 +43,9 @@ class Truth:
         """A GeoJSON feature."""
         from shapely.geometry import mapping
 
-        properties = {name: getattr(self, name) for name in ("id", "kind", "height_m", "area_m2", "is_structure", "appears_day", "gone_day")}
+        properties = {
+            name: getattr(self, name) for name in ("id", "kind", "height_m", "area_m2", "is_structure", "appears_day", "gone_day")
+        }
         return {"type": "Feature", "geometry": mapping(self.outline), "properties": properties}
 
 
@@ -95,8 +97,20 @@ class Town:
             base = float(relief_at(self.relief.heights, self.relief.place, x + dx, y + dy))
             cars.append(
                 Thing(
-                    f"car-{index:03d}", "car", x + dx, y + dy, way, float(rng.uniform(4.2, 4.8)), 1.8, base, height,
-                    style=int(rng.integers(8)), seed=int(rng.integers(1 << 30)), appears=day, gone=day + 1, is_structure=False,
+                    f"car-{index:03d}",
+                    "car",
+                    x + dx,
+                    y + dy,
+                    way,
+                    float(rng.uniform(4.2, 4.8)),
+                    1.8,
+                    base,
+                    height,
+                    style=int(rng.integers(8)),
+                    seed=int(rng.integers(1 << 30)),
+                    appears=day,
+                    gone=day + 1,
+                    is_structure=False,
                 )  # fmt: skip
             )
         return tuple(cars)
@@ -165,7 +179,9 @@ def make_town(
     Structures appear on days 1 to 29, as many of the wished number as there is room for; raises SimulatorError under 40 m.
     """
     if min(width_m, depth_m) < 40.0 or margin_m < 0.0:
-        raise SimulatorError(f"a town of {width_m} x {depth_m} m with a margin of {margin_m} m is too small: give it 40 m or more")
+        raise SimulatorError(
+            f"a town of {width_m} x {depth_m} m with a margin of {margin_m} m is too small: give it 40 m or more"
+        )
     rng = np.random.default_rng([seed, 1])
     frame = metric_frame(centre)
     middle = frame.xy(centre)
@@ -218,7 +234,18 @@ def _streets(plan: Layout, extent: Extent, flown: Extent) -> None:
     main_v = min(range(len(vs)), key=lambda i: abs(vs[i] - 0.3 * flown[3]))
     half_u = [5.6 if i == main_u else 2.4 for i in range(len(us))]
     half_v = [3.9 if i == main_v else 2.2 for i in range(len(vs))]
-    deck = ["village", "village", "workshops", "village_flat", "fields", "village", "apartments", "village_flat", "court", "village"]
+    deck = [
+        "village",
+        "village",
+        "workshops",
+        "village_flat",
+        "fields",
+        "village",
+        "apartments",
+        "village_flat",
+        "court",
+        "village",
+    ]
     outer = ["village", "village_flat", "fields", "village", "fields", "apartments", "village", "workshops"]
     dealt = 0
     for j in range(len(vs) - 1):
@@ -259,7 +286,9 @@ def _fill(plan: Layout, kind: str, box_m: blocks.Box, central: bool) -> None:
             blocks.court(plan, box_m)
 
 
-def _pave(plan: Layout, us: list[float], vs: list[float], half_u: list[float], half_v: list[float], main_u: int, main_v: int) -> None:
+def _pave(
+    plan: Layout, us: list[float], vs: list[float], half_u: list[float], half_v: list[float], main_u: int, main_v: int
+) -> None:
     """Asphalt and concrete, lines, zebra crossings, street trees, parked cars, poles."""
     white, yellow = (1.0, 1.0, 1.0), (1.0, 0.82, 0.3)
     u_ends, v_ends = (us[0], us[-1]), (vs[0], vs[-1])
@@ -329,8 +358,12 @@ def _plant(plan: Layout, flown: Extent, structures: int, distractors: int) -> No
             plan.things[chosen] = replace(plan.things[chosen], id="D-felled", gone=day, planted=True, is_structure=False)
 
 
-def _place(plan: Layout, order: list[Slot], kind: str, where: str, sizes: list[tuple[float, float]], name: str, real: bool) -> None:
-    slot = next((s for s in order if s.kind == where), None) or next((s for s in order if s.kind in ("open", "yard", "plot")), None)
+def _place(
+    plan: Layout, order: list[Slot], kind: str, where: str, sizes: list[tuple[float, float]], name: str, real: bool
+) -> None:
+    slot = next((s for s in order if s.kind == where), None) or next(
+        (s for s in order if s.kind in ("open", "yard", "plot")), None
+    )
     if slot is None:
         return
     order.remove(slot)
@@ -348,8 +381,20 @@ def _place(plan: Layout, order: list[Slot], kind: str, where: str, sizes: list[t
     base = slot.base_m if where == "roof" and slot.kind == "roof" else plan.ground(x, y)
     plan.things.append(
         Thing(
-            name, kind, x, y, slot.yaw, length, width, base, height, style=int(plan.rng.integers(6)), seed=int(plan.rng.integers(1 << 31)),
-            appears=int(plan.rng.integers(2, 29)), planted=True, is_structure=real,
+            name,
+            kind,
+            x,
+            y,
+            slot.yaw,
+            length,
+            width,
+            base,
+            height,
+            style=int(plan.rng.integers(6)),
+            seed=int(plan.rng.integers(1 << 31)),
+            appears=int(plan.rng.integers(2, 29)),
+            planted=True,
+            is_structure=real,
         )  # fmt: skip
     )
 
@@ -361,7 +406,8 @@ def _repaint(plan: Layout, flown: Extent, count: int, start: int) -> None:
         old = plan.things[host]
         day = int(plan.rng.integers(3, 28))
         name = f"D{start + index + 1:02d}"
-        new = replace(old, id=name, kind=f"repaint_{old.kind}", style=old.style + 1, appears=day, planted=True, is_structure=False)
+        new = replace(
+            old, id=name, kind=f"repaint_{old.kind}", style=old.style + 1, appears=day, planted=True, is_structure=False
+        )
         plan.things[host] = replace(old, gone=day)
         plan.things.append(new)
-

@@ -90,6 +90,7 @@ class MavlinkVehicle:
         self._boot_ms = 0
         self._ready = threading.Event()
         self._session = Session(url, system=system, on_message=self._hear, on_contact=self._contact)
+        self._session.start()
         try:
             self._greet(timeout_s)
         except LinkError:

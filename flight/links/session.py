@@ -81,6 +81,9 @@ class Session:
         self._transport: Transport | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"mavlink {url}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen; apart from construction, so that the owner stands before the first message comes."""
         self._thread.start()
 
     @property
@@ -91,7 +94,7 @@ class Session:
     def close(self) -> None:
         """Hang up."""
         self._closing.set()
-        if threading.current_thread() is not self._thread:
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout=5.0)
 
     def send(self, message: Any) -> None:
@@ -151,6 +154,12 @@ class Session:
     # --- the thread ---
 
     def _read(self) -> None:
+        try:
+            self._listen()
+        finally:
+            self._drop()
+
+    def _listen(self) -> None:
         beat = 0.0
         while not self._closing.is_set():
             if self._transport is None and not self._open():
@@ -170,7 +179,6 @@ class Session:
                 continue
             for message in (self._mav.parse_buffer(data) or ()) if data else ():
                 self._hear(message)
-        self._drop()
 
     def _open(self) -> bool:
         try:

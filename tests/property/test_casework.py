@@ -52,9 +52,9 @@ class Chance:
         onward = [act for act in known if act not in {CaseAct.SUSPEND, CaseAct.TRANSFER, CaseAct.MERGE, CaseAct.RECHECK}]
         missing = [act for act, step in PAPERS if case.step(step) is None]
         luck = self.dice.random()
-        if case.state is CaseState.HANDLING and luck < 0.6:
+        if case.state is CaseState.HANDLING and luck < 0.55:
             return missing[0] if missing else CaseAct.RECHECK
-        if luck < 0.85:
+        if luck < 0.7:
             return self.dice.choice(onward or known or list(CaseAct))
         return self.dice.choice(known or list(CaseAct)) if luck < 0.95 else self.dice.choice(list(CaseAct))
 
