@@ -1,0 +1,286 @@
+"""The surface of a block: many pairs each say a height, the majority is believed, edges stay where they are.
+
+Works tile by tile over patches kept on disk, so memory does not grow with the area, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geo.frames import Floats
+from geo.grid import Grid, Window
+from geo.progress import Progress, silent
+from imagery import fusion, raster, stereo
+from imagery.errors import SurveyError
+from imagery.pairs import Pair, choose_pairs
+from imagery.photos import read_pixels
+from imagery.projection import Projector
+from imagery.reconstruct import Block
+from imagery.stereo import Metres, Patch
+
+Bytes = NDArray[np.uint8]
+
+UNKNOWN = 255
+TILE = 512
+_COARSE = 4  # how much wider the cells of the small matches are
+_LONE_M = 1.0
+_GAP_M = 0.8  # gaps up to about twice this are bridged before the small matches are asked: these round off edges
+_FILL_M = 2.5  # gaps up to about twice this are bridged; a larger unknown stays unknown
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceFiles:
+    """Four rasters on the area's grid.
+
+    `surface`, `sigma`: float32 metres, NaN unknown (heights over the block's datum). `confidence`: uint8 0..100 per cent, 255
+    unknown, 0 where bridged. `filled`: uint8 1 where bridged, 0 where measured, 255 unknown.
+    """
+
+    surface: Path
+    sigma: Path
+    confidence: Path
+    filled: Path
+
+    @staticmethod
+    def of(folder: Path) -> SurfaceFiles:
+        """The names of a folder's surface files."""
+        return SurfaceFiles(*(folder / f"{name}.tif" for name in ("surface", "sigma", "confidence", "filled")))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all four are there."""
+        return all(p.exists() for p in (self.surface, self.sigma, self.confidence, self.filled))
+
+
+def build(block: Block, grid: Grid, folder: Path, progress: Progress = silent) -> SurfaceFiles:
+    """The block's surface on `grid`, written into `folder`; finished files and finished pairs are taken as they are.
+
+    Raises SurveyError when no two photos of the block overlap on the grid.
+    """
+    files = SurfaceFiles.of(folder)
+    if files.whole:
+        return files
+    folder.mkdir(parents=True, exist_ok=True)
+    reduce = _reduction(block)
+    cells = _cells(grid, native_gsd_m(block) * reduce)
+    patches = _match_all(block, cells, reduce, folder / "stereo", progress)
+    _fuse_all(patches, cells, grid, block.offset_m, files, progress)
+    shutil.rmtree(folder / "stereo", ignore_errors=True)
+    return files
+
+
+def native_gsd_m(block: Block) -> float:
+    """Ground metres per pixel of the full photos, by the median height of the cameras over what they see."""
+    focal = float(np.median([block.camera(v).focal_px for v in block.views]))
+    return block.stats.agl_m / focal
+
+
+def _reduction(block: Block) -> int:
+    """How much smaller the photos are matched: fine pixels cost more than they tell of buildings."""
+    gsd = native_gsd_m(block)
+    long_side = max(max(c.width_px, c.height_px) for c in block.cameras.values())
+    for factor, finest in ((4, 0.012), (2, 0.04)):
+        if gsd <= finest and long_side / factor >= 1000:
+            return factor
+    return 1
+
+
+def _cells(grid: Grid, gsd_m: float) -> Grid:
+    """The coarser grid heights are gathered on: a whole number of the area's cells, about one matched pixel wide."""
+    k = max(1, round(gsd_m / grid.gsd_m))
+    return Grid(grid.frame, grid.gsd_m * k, grid.west_m, grid.north_m, -(-grid.rows // k), -(-grid.cols // k))
+
+
+def _wider(cells: Grid) -> Grid:
+    """The cells of the small matches."""
+    k = _COARSE
+    return Grid(cells.frame, cells.gsd_m * k, cells.west_m, cells.north_m, -(-cells.rows // k), -(-cells.cols // k))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Eye:
+    """One photo as it is matched."""
+
+    grey: Bytes
+    projector: Projector
+
+
+def _match_all(block: Block, cells: Grid, reduce: int, folder: Path, progress: Progress) -> list[Path]:
+    """Every pair's patch as a file; those there already are not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = choose_pairs(block)
+    offset = np.array(block.offset_m)
+    points = block.points - offset
+    cache: dict[int, _Eye] = {}
+    left_to_do: dict[int, int] = {}
+    for pair in pairs:
+        for i in (pair.left, pair.right):
+            left_to_do[i] = left_to_do.get(i, 0) + 1
+
+    def view(index: int) -> _Eye:
+        if index not in cache:
+            while len(cache) > 24:
+                cache.pop(next(iter(cache)))
+            v = block.views[index]
+            grey = read_pixels(v.path, grey=True, reduce=reduce)
+            camera = block.camera(v)
+            cache[index] = _Eye(grey, Projector.of(camera, v.pose, block.offset_m).scaled(grey.shape[1] / camera.width_px))
+        return cache[index]
+
+    found = []
+    for done, pair in enumerate(pairs):
+        one, other = block.views[pair.left], block.views[pair.right]
+        path = folder / f"{one.photo_sha256[:12]}_{other.photo_sha256[:12]}.npz"
+        if not path.exists():
+            _keep(path, _measure(pair, view, points, cells, block))
+        found.append(path)
+        for i in (pair.left, pair.right):
+            left_to_do[i] -= 1
+            if left_to_do[i] == 0:
+                cache.pop(i, None)
+        progress(done + 1, len(pairs), "surface: pairs")
+    return found
+
+
+def _measure(
+    pair: Pair, view: Callable[[int], _Eye], points: Floats, cells: Grid, block: Block
+) -> tuple[Patch | None, Patch | None]:
+    """What a pair says of the heights: finely on `cells`, and coarsely on cells `_COARSE` times wider."""
+    one, other = view(pair.left), view(pair.right)
+    eyes = (one.projector, other.projector, one.grey, other.grey)
+    coarse = stereo.scout(*eyes, points, block.stats.agl_m)
+    if coarse is None:
+        return None, None
+    fine = stereo.refine(*eyes, coarse)
+    centre = one.projector.centre
+    wide = stereo.lay(coarse, centre, _wider(cells), block.offset_m)
+    return (stereo.lay(fine, centre, cells, block.offset_m) if fine is not None else None), wide
+
+
+def _keep(path: Path, patches: tuple[Patch | None, Patch | None]) -> None:
+    arrays = {}
+    for name, patch in zip(("fine", "coarse"), patches, strict=True):
+        if patch is not None:
+            w = patch.window
+            arrays[name] = patch.heights_m
+            arrays[f"{name}_at"] = np.array([w.row, w.col, w.rows, w.cols, patch.sigma_m])
+    raster.save_array(path, **arrays)
+
+
+class _Patches:
+    """The patches of one fineness, read from disk a window at a time."""
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        self._name = name
+        self._index: list[tuple[Path, Window, float]] = []
+        for path in paths:
+            with np.load(path) as file:
+                if name in file:
+                    *window, sigma = file[f"{name}_at"]
+                    self._index.append((path, Window(*(int(v) for v in window)), float(sigma)))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def over(self, part: Window) -> tuple[Metres, Floats] | None:
+        """All heights `(patches, rows, cols)` in a window and the patches' sigmas; None when there is none."""
+        layers, sigmas = [], []
+        for path, w, sigma in self._index:
+            r0, r1 = max(w.row, part.row), min(w.row + w.rows, part.row + part.rows)
+            c0, c1 = max(w.col, part.col), min(w.col + w.cols, part.col + part.cols)
+            if r1 <= r0 or c1 <= c0:
+                continue
+            with np.load(path) as file:
+                piece = file[self._name][r0 - w.row : r1 - w.row, c0 - w.col : c1 - w.col]
+            if np.isnan(piece).all():
+                continue
+            layer = np.full((part.rows, part.cols), np.nan, np.float32)
+            layer[r0 - part.row : r1 - part.row, c0 - part.col : c1 - part.col] = piece
+            layers.append(layer)
+            sigmas.append(sigma)
+        return (np.stack(layers), np.array(sigmas)) if layers else None
+
+
+def _fuse_all(
+    paths: Sequence[Path], cells: Grid, grid: Grid, offset_m: tuple[float, float, float], files: SurfaceFiles, progress: Progress
+) -> None:
+    fine, coarse = _Patches(paths, "fine"), _Patches(paths, "coarse")
+    if not len(fine) + len(coarse):
+        raise SurveyError("no two photos overlap enough on the area to measure heights: fly with 70 % overlap or more")
+    k = round(cells.gsd_m / grid.gsd_m)
+    margin = _COARSE * math.ceil((_FILL_M / cells.gsd_m + 4) / _COARSE)
+    size = max(_COARSE * 8, TILE // k // _COARSE * _COARSE)
+    tiles = list(cells.tiles(size))
+    with ExitStack() as stack:
+        surface, sigma = (
+            stack.enter_context(raster.written(p, grid, "float32", nodata=math.nan)) for p in (files.surface, files.sigma)
+        )
+        confidence, filled = (
+            stack.enter_context(raster.written(p, grid, "uint8", nodata=UNKNOWN)) for p in (files.confidence, files.filled)
+        )
+        for done, tile in enumerate(tiles):
+            wide = tile.grown(margin, cells)
+            heights, spread, sure, bridged = _tile(fine, coarse, wide, cells)
+            r, c = tile.row - wide.row, tile.col - wide.col
+            fine_window = Window(
+                tile.row * k,
+                tile.col * k,
+                min(tile.rows * k, grid.rows - tile.row * k),
+                min(tile.cols * k, grid.cols - tile.col * k),
+            )
+            rows, cols = fine_window.rows, fine_window.cols
+            surface.write(fine_window, fusion.finer(heights, rows, cols, k, r, c, fusion.STEP_M) + np.float32(offset_m[2]))
+            for out, layer in ((sigma, spread), (confidence, sure), (filled, bridged)):
+                cut = layer[r : r + tile.rows, c : c + tile.cols]
+                out.write(fine_window, cut.repeat(k, axis=0).repeat(k, axis=1)[:rows, :cols])
+            progress(done + 1, len(tiles), "surface: tiles")
+
+
+def _tile(fine: _Patches, coarse: _Patches, part: Window, cells: Grid) -> tuple[Metres, Metres, Bytes, Bytes]:
+    """Height, sigma, confidence and bridged-ness of one window of the cells."""
+    shape = (part.rows, part.cols)
+    nothing = np.full(shape, np.nan, np.float32)
+    below = _coarse_tile(coarse, part, cells)
+    stack = fine.over(part)
+    heights, spread, sure = (nothing.copy(), nothing.copy(), np.zeros(shape, np.uint8)) if stack is None else fusion.agree(*stack)
+    with np.errstate(invalid="ignore"):
+        alone = (sure <= 50) & (np.abs(heights - below) > _LONE_M)  # one pair's word against all that was seen from afar
+    heights[alone] = np.nan
+    heights = fusion.without_specks(heights, cells.gsd_m)
+    heights = fusion.median3(heights, 2)
+    measured = np.isfinite(heights)
+    whole = fusion.bridged(heights, math.ceil(_GAP_M / cells.gsd_m))
+    whole = np.where(np.isnan(whole), below, whole)
+    whole = fusion.bridged(whole, math.ceil(_FILL_M / cells.gsd_m))
+    known = np.isfinite(whole)
+    bridged = np.where(known, ~measured, UNKNOWN).astype(np.uint8)
+    sure = np.where(measured, sure, np.where(known, 0, UNKNOWN)).astype(np.uint8)
+    typical = float(np.nanmedian(spread)) if np.isfinite(spread).any() else 1.0
+    spread = np.where(measured & np.isfinite(spread), spread, np.where(measured, typical, max(0.5, 5 * typical))).astype(
+        np.float32
+    )
+    spread[~known] = np.nan
+    return whole, spread, sure, bridged
+
+
+def _coarse_tile(coarse: _Patches, part: Window, cells: Grid) -> Metres:
+    """What the small matches say, on the window's fine cells; NaN where they say nothing."""
+    wider = _wider(cells)
+    r0, c0 = part.row // _COARSE, part.col // _COARSE
+    r1, c1 = min(wider.rows, -(-(part.row + part.rows) // _COARSE)), min(wider.cols, -(-(part.col + part.cols) // _COARSE))
+    stack = coarse.over(Window(r0, c0, r1 - r0, c1 - c0))
+    if stack is None:
+        return np.full((part.rows, part.cols), np.nan, np.float32)
+    heights, _, _ = fusion.agree(*stack)
+    heights = fusion.median3(fusion.without_specks(fusion.median3(heights, 3), wider.gsd_m), 3)
+    finer = fusion.finer(heights, (r1 - r0) * _COARSE, (c1 - c0) * _COARSE, _COARSE, 0, 0, fusion.STEP_M)
+    r, c = part.row - r0 * _COARSE, part.col - c0 * _COARSE
+    return finer[r : r + part.rows, c : c + part.cols]
