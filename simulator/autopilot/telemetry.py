@@ -94,7 +94,7 @@ class Telemetry:
         present = sensors | mav.MAV_SYS_STATUS_PREARM_CHECK
         remaining = max(0, math.floor(v.battery * 100 + 1e-9))
         return mav.MAVLink_sys_status_message(
-            present, present, health, 100, round(self._volts() * 1000), round(self._amperes() * 100), remaining, 0, 0, 0, 0, 0, 0
+            present, present, health, 100, round(self._volts() * 1000), min(32767, round(self._amperes() * 100)), remaining, 0, 0, 0, 0, 0, 0
         )
 
     def battery_status(self) -> Any:
@@ -103,7 +103,7 @@ class Telemetry:
         used = round((1 - v.battery) * v.parameters["BATT_CAPACITY"])
         cells = [round(self._volts() * 1000), *[65535] * 9]
         return mav.MAVLink_battery_status_message(
-            0, 0, 3, 32767, cells, round(self._amperes() * 100), used, -1, max(0, math.floor(v.battery * 100 + 1e-9))
+            0, 0, 3, 32767, cells, min(32767, round(self._amperes() * 100)), used, -1, max(0, math.floor(v.battery * 100 + 1e-9))
         )
 
     def mission_current(self) -> Any:
