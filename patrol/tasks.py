@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from celery import Celery, signals
@@ -29,8 +30,9 @@ class QueueError(RuntimeError):
     """The queue does not take messages."""
 
 
+@lru_cache(maxsize=8)
 def make_app(settings: Settings) -> Celery:
-    """The Celery application of these settings; nothing is connected yet."""
+    """The Celery application of these settings, one per process so that its connections are shared; nothing is connected yet."""
     app = Celery("patrol", broker=settings.broker, backend=None, set_as_current=False)
     app.conf.update(
         task_default_queue="patrol",

@@ -46,7 +46,9 @@ def settings_for(url: str, home: Path, **more: Any) -> Settings:
 @contextmanager
 def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker process, with these settings as its environment; killed at the end if it still lives."""
-    named = settings.model_dump(mode="json", include={"home", "database_url", "broker_url", "job_lease_s", "sweep_s"})
+    named = settings.model_dump(
+        mode="json", include={"home", "database_url", "broker_url", "job_lease_s", "sweep_s", "worker_processes"}
+    )
     environment = {**os.environ, **{f"PATROL_{key.upper()}": str(value) for key, value in named.items()}}
     environment["PATROL_JOB_MODULES"] = json.dumps(settings.job_modules)
     environment["PYTHONPATH"] = f"{KINDS.parent}{os.pathsep}{ROOT}"
@@ -245,4 +247,24 @@ def test_a_worker_takes_what_is_submitted_while_it_runs_and_ends_when_told(
         assert all(len((tmp_path / a["name"]).read_text().splitlines()) == 1 for a in args)
         process.terminate()
         assert process.wait(20) == 0
+        app.close()
+
+
+def test_a_killed_child_of_a_forking_worker_costs_no_work(postgres_url: str, redis_url: str, tmp_path: Path) -> None:
+    """The service form with two processes: kill -9 of the one that works, and the other goes on with the job."""
+    settings = settings_for(postgres_url, tmp_path, broker_url=redis_url, job_lease_s=2.0, sweep_s=0.5, worker_processes=2)
+    with Database(postgres_url) as database, worker(settings) as parent:
+        app = tasks.make_app(settings)
+        args = {"folder": str(tmp_path), "steps": 200}
+        made = tasks.submit(app, database, "slow_build", args, by="test", clock=SystemClock())
+        until(lambda: state_of(database, made.id).done >= 3)
+        child = int((tmp_path / "pids").read_text())
+        assert child != parent.pid
+        os.kill(child, signal.SIGKILL)
+        ended = until(lambda: (now := state_of(database, made.id)).state.is_over and now)
+        assert (ended.state, ended.attempts) == (JobState.DONE, 2)
+        assert ended.result["steps"] == 200
+        assert ended.result["resumed_at"] >= 3
+        parent.terminate()
+        assert parent.wait(20) == 0
         app.close()
