@@ -1,0 +1,420 @@
+"""The embedded engine: structure from motion on this machine.
+
+A first survey is solved as a whole and laid onto the photos' GPS. Every later survey is registered into the frozen block of the
+reference, so that its poses come out in the reference's own frame: separately built blocks differ by a metre, registered ones by
+two centimetres. Where that fails, both are solved jointly; where that fails too, the survey stands on its own GPS. Each fallback is
+written into the block's stats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from geo.camera import Camera
+from geo.frames import Floats, Frame
+from geo.progress import Progress, silent
+from imagery.engines import features, mapping, pairs, placing, store
+from imagery.engines.features import Recipe
+from imagery.engines.store import Roll
+from imagery.errors import ReconstructionError
+from imagery.lenses import FocalSource
+from imagery.photos import Photo
+from imagery.reconstruct import Block, BlockStats, Method, View
+
+_VERSION = 1  # of the engine's way of working: another version does not take up the work of this one
+_ENOUGH = 0.8  # share of photos that must register before a method counts as having worked
+_LOST_LIMIT = 40  # photos of the other side that a photo without position is compared with
+
+
+@dataclass(slots=True)
+class ColmapReconstructor:
+    """Adapter of `Reconstructor`. `shelf` holds keypoints by photo hash for all surveys; by default it lies in the workdir."""
+
+    workers: int = 2
+    recipe: Recipe = field(default_factory=Recipe)
+    neighbours: int = 8
+    shelf: Path | None = None
+
+    def reconstruct(
+        self,
+        photos: Sequence[Photo],
+        frame: Frame,
+        workdir: Path,
+        *,
+        reference: Block | None = None,
+        progress: Progress = silent,
+    ) -> Block:
+        """See `Reconstructor`. The block's folder lies in `workdir`; `Block.save` copies it to where it shall stay."""
+        mapping.quiet()
+        unique = tuple({p.sha256: p for p in photos}.values())
+        if len(unique) < 3:
+            raise ReconstructionError(f"{len(unique)} photos make no block: a survey needs at least three that overlap")
+        run = _Run(self, unique, frame, workdir, reference, progress)
+        done = run.folder / "block"
+        if (done / "block.json").exists():
+            return Block.load(done, unique)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        if reference is None:
+            return run.first(Method.GLOBAL)
+        return run.later(reference)
+
+
+class _Run:
+    """One survey on its way through the steps; every finished step lies on disk and is not done twice."""
+
+    def __init__(
+        self,
+        engine: ColmapReconstructor,
+        photos: tuple[Photo, ...],
+        frame: Frame,
+        workdir: Path,
+        reference: Block | None,
+        progress: Progress,
+    ) -> None:
+        self.engine, self.photos, self.frame, self.progress = engine, photos, frame, progress
+        self.recipe = engine.recipe
+        if reference is not None and (reference.folder / "engine" / "roll.json").exists():
+            self.recipe = Roll.read(reference.folder / "engine").recipe
+        parts = [str(_VERSION), str(frame.epsg), repr(self.recipe), str(engine.neighbours)]
+        parts += sorted(p.sha256 for p in photos)
+        if reference is not None:
+            parts += [repr(v) for v in reference.views]
+        self.folder = workdir / f"run-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+        self.shelf = (engine.shelf or workdir / "features") / self.recipe.shelf
+        self.places = placing.told(photos, frame)
+        self.cpu: dict[str, float] = {}
+        self.notes: list[str] = []
+        self.unreadable: dict[str, str] = {}
+
+    # -- steps ---------------------------------------------------------------------------------------------------------------
+
+    def first(self, method: Method, *, fell_back: bool = False) -> Block:
+        """All photos with each other, laid onto their own positions."""
+        self._features()
+        readable = [p for p in self.photos if p.sha256 not in self.unreadable]
+        roll = Roll(self.recipe).with_photos(readable)
+        cameras = {store.camera_name(p): p.camera for p in readable}
+        database = self.folder / "first.db"
+        shelves = {p.sha256: self.shelf for p in readable}
+        self._database(database, roll, cameras, {p.sha256: store.camera_name(p) for p in readable}, shelves)
+        xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
+        near = pairs.within(xy, self.engine.neighbours) if np.isfinite(xy).all(axis=1).any() else pairs.everyone(len(readable))
+        self._match(database, [(readable[i].sha256, readable[j].sha256) for i, j in sorted(near)])
+        guess = any(p.focal_source is FocalSource.GUESS for p in readable)
+        free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
+
+        def solve() -> pycolmap.Reconstruction:
+            self.progress(0, 2, "mapping")
+            scratch = self.folder / "scratch"
+            model = mapping.solve_all(database, scratch, workers=self.engine.workers, refine_focal=guess)
+            if model.num_reg_images() < _ENOUGH * len(readable):
+                other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, refine_focal=guess)
+                model = max(model, other, key=lambda m: m.num_reg_images())
+            self.progress(1, 2, "mapping")
+            return self._placed(model, roll, free, guess)
+
+        model = self._model("first", solve)
+        self.progress(2, 2, "mapping")
+        if guess:
+            self.notes.append("the focal length is a guess solved from the photos themselves: heights are uncertain by a fifth")
+        offset = self._offset()
+        return self._finish(model, roll, cameras, offset, method, fell_back=fell_back)
+
+    def later(self, reference: Block) -> Block:
+        """Into the frozen reference; else jointly with it; else alone."""
+        if not (reference.folder / "engine" / "roll.json").exists():
+            self.notes.append("the reference block keeps no keypoints: the survey stands on its own GPS")
+            return self.first(Method.SEPARATE, fell_back=True)
+        self._features()
+        readable = [p for p in self.photos if p.sha256 not in self.unreadable]
+        old = Roll.read(reference.folder / "engine")
+        roll = old.with_photos(readable)
+        cameras: dict[str, Camera] = {store.camera_name(p): p.camera for p in readable}
+        cameras.update(reference.cameras)  # a lens that the reference has calibrated keeps that calibration
+        old_shas = [v.photo_sha256 for v in reference.views]
+        camera_of = {p.sha256: store.camera_name(p) for p in readable} | {v.photo_sha256: v.camera_id for v in reference.views}
+        shelves = {p.sha256: self.shelf for p in readable} | dict.fromkeys(old_shas, reference.folder / "engine" / "features")
+        database = self.folder / "later.db"
+        self._database(database, roll, cameras, camera_of, shelves)
+        new_xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
+        old_xy = np.array([[v.pose.x_m, v.pose.y_m] for v in reference.views])
+        shas = [p.sha256 for p in readable]
+        wanted = {(shas[i], shas[j]) for i, j in pairs.within(new_xy, self.engine.neighbours)}
+        wanted |= {(shas[i], old_shas[j]) for i, j in pairs.across(new_xy, old_xy, self.engine.neighbours, _LOST_LIMIT)}
+        known = set(old_shas)
+        wanted = {(a, b) for a, b in wanted if a != b and not (a in known and b in known)}
+        self._match(database, sorted(wanted))
+        ids = [roll.images[s] for s in shas]
+        free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
+        free -= {old.cameras[name] for name in reference.cameras if name in old.cameras}
+
+        def solve() -> pycolmap.Reconstruction:
+            model = pycolmap.Reconstruction(reference.folder / "engine" / "model")
+            limit = mapping.tolerance_px([store.to_solver(c, 0) for c in cameras.values()], self.recipe.long_side_px)
+
+            def tell(done: int, total: int) -> None:
+                self.progress(done, total, "mapping")
+
+            mapping.register_into(
+                database, model, ids, free_lenses=free, max_error_px=limit, workers=self.engine.workers, progress=tell
+            )
+            return model
+
+        model = self._model("frozen", solve)
+        registered = sum(1 for i in ids if i in set(model.reg_image_ids()))
+        if registered >= _ENOUGH * len(ids):
+            return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference)
+        self.notes.append(f"only {registered} of {len(ids)} photos could be registered into the frozen reference")
+        return self._jointly(reference, database, roll, cameras, ids)
+
+    def _jointly(self, reference: Block, database: Path, roll: Roll, cameras: Mapping[str, Camera], ids: list[int]) -> Block:
+        old_xy = np.array([[v.pose.x_m, v.pose.y_m] for v in reference.views])
+        old_shas = [v.photo_sha256 for v in reference.views]
+        near = pairs.within(old_xy, self.engine.neighbours)
+        self._match(database, [(old_shas[i], old_shas[j]) for i, j in sorted(near)], "joint")
+        old_ids = [roll.images[s] for s in old_shas]
+
+        def solve() -> pycolmap.Reconstruction:
+            model = mapping.solve_all(database, self.folder / "scratch", workers=self.engine.workers, refine_focal=False)
+            here = set(model.reg_image_ids())
+            shared = [k for k, i in enumerate(old_ids) if i in here]
+            if len(shared) >= 3:
+                centres, axes = mapping.centres_and_axes(model, [old_ids[k] for k in shared])
+                similarity = placing.lay(
+                    centres, axes, placing.of_views([reference.views[k] for k in shared], reference.offset_m)
+                )
+                mapping.transform(model, similarity)
+            return model
+
+        try:
+            model = self._model("joint", solve)
+        except ReconstructionError as error:
+            self.notes.append(f"the joint block failed: {error}")
+            return self.first(Method.SEPARATE, fell_back=True)
+        here = set(model.reg_image_ids())
+        new = sum(1 for i in ids if i in here)
+        old = [k for k, i in enumerate(old_ids) if i in here]
+        if new >= _ENOUGH * len(ids) and len(old) >= max(3, 0.5 * len(old_ids)):
+            was = np.array([reference.views[k].pose.centre for k in old])
+            now = mapping.centres_and_axes(model, [old_ids[k] for k in old])[0] + np.array(reference.offset_m)
+            moved = float(np.sqrt(np.mean(np.sum((now - was) ** 2, axis=1))))
+            self.notes.append(f"solved jointly; the reference's cameras lie {moved:.2f} m rms from where they were")
+            if moved < 1.0:
+                return self._finish(model, roll, cameras, reference.offset_m, Method.JOINT, reference=reference, fell_back=True)
+        self.notes.append("the joint block does not hold both surveys together: the survey stands on its own GPS")
+        return self.first(Method.SEPARATE, fell_back=True)
+
+    # -- parts ---------------------------------------------------------------------------------------------------------------
+
+    def _clocked(self, what: str, work: Callable[[], None]) -> None:
+        start = time.process_time()
+        work()
+        self.cpu[what] = self.cpu.get(what, 0.0) + time.process_time() - start
+
+    def _features(self) -> None:
+        def work() -> None:
+            self.unreadable = features.extract(
+                self.photos, self.shelf, self.recipe, workers=self.engine.workers, progress=self.progress
+            )
+
+        self._clocked("features", work)
+        if len(self.photos) - len(self.unreadable) < 3:
+            raise ReconstructionError(f"fewer than three photos can be read: {'; '.join(self.unreadable.values())}")
+
+    def _database(
+        self,
+        path: Path,
+        roll: Roll,
+        cameras: Mapping[str, Camera],
+        camera_of: Mapping[str, str],
+        shelves: Mapping[str, Path],
+    ) -> None:
+        if not path.exists():
+            self._clocked("matching", lambda: store.write_database(path, roll, cameras, camera_of, shelves))
+
+    def _match(self, database: Path, wanted: Sequence[tuple[str, str]], mark: str = "") -> None:
+        matched = database.with_suffix(f".{mark}matched")
+        if matched.exists():
+            return
+
+        def tell(done: int, total: int) -> None:
+            self.progress(done, total, "matching")
+
+        self._clocked("matching", lambda: store.match(database, wanted, workers=self.engine.workers, progress=tell))
+        matched.touch()
+
+    def _model(self, name: str, solve: Callable[[], pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
+        """The model of one step, from disk when the step has been finished before."""
+        folder = self.folder / name
+        if not folder.exists():
+            temporary = self.folder / f"{name}.tmp"
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            start = time.process_time()
+            model = solve()
+            self.cpu["mapping"] = self.cpu.get("mapping", 0.0) + time.process_time() - start
+            model.write(temporary)
+            temporary.rename(folder)
+        return pycolmap.Reconstruction(folder)
+
+    def _offset(self) -> tuple[float, float, float]:
+        known = self.places.xy[np.isfinite(self.places.xy).all(axis=1)]
+        middle = np.floor(np.median(known, axis=0)) if len(known) else np.zeros(2)
+        return float(middle[0]), float(middle[1]), 0.0
+
+    def _placed(self, model: pycolmap.Reconstruction, roll: Roll, free: set[int], guess: bool) -> pycolmap.Reconstruction:
+        """Laid onto GPS, then adjusted with the positions as soft priors, then laid once more."""
+        numbers = {number: sha for sha, number in roll.images.items()}
+        index = {p.sha256: k for k, p in enumerate(self.photos)}
+        ids = sorted(model.reg_image_ids())
+        offset = np.array(self._offset())
+        places = placing.chosen(self.places, [index[numbers[i]] for i in ids], offset)
+        limit = mapping.tolerance_px(list(model.cameras.values()), self.recipe.long_side_px)
+        mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
+        mapping.drop_wrong(model, limit)
+        # A single line of photos is not held about its own axis by positions: adjust it freely, and lay it by the cameras' gaze.
+        soft = None if placing.is_line(places) else (ids, places)
+        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=self.engine.workers, places=soft)
+        mapping.drop_wrong(model, limit)
+        mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
+        model.update_point_3d_errors()
+        return model
+
+    def _finish(
+        self,
+        model: pycolmap.Reconstruction,
+        roll: Roll,
+        cameras: Mapping[str, Camera],
+        offset: tuple[float, float, float],
+        method: Method,
+        *,
+        reference: Block | None = None,
+        fell_back: bool = False,
+    ) -> Block:
+        """Judge the model, keep what the next survey needs, and save the block."""
+        here = set(model.reg_image_ids())
+        own = [p for p in self.photos if roll.images.get(p.sha256) in here]
+        ids = [roll.images[p.sha256] for p in own]
+        ties = _ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
+        used = {store.camera_name(p): store.from_solver(model.camera(roll.cameras[store.camera_name(p)])) for p in own}
+        store.keep_only(model, ids)
+        found = store.tracks(model, ids)
+        seen = np.bincount(found.view, minlength=len(ids))
+        views = tuple(
+            View(p.sha256, p.path, store.camera_name(p), store.pose_of(model.image(i), offset), int(seen[k]))
+            for k, (p, i) in enumerate(zip(own, ids, strict=True))
+        )
+        points = found.points + np.array(offset)
+        missing = tuple(
+            (p.name, self.unreadable.get(p.sha256, "no overlap with the other photos could be found"))
+            for p in self.photos
+            if roll.images.get(p.sha256) not in here
+        )
+        keep = self.folder / "kept.tmp"
+        shutil.rmtree(keep, ignore_errors=True)
+        self._keep(keep / "engine", model, replace(roll, images={p.sha256: i for p, i in zip(own, ids, strict=True)}))
+        block = Block(
+            frame=self.frame,
+            offset_m=offset,
+            cameras=used,
+            views=views,
+            points=points,
+            stats=self._stats(own, views, points, found, model, method, fell_back, missing, ties, used),
+            folder=keep,
+            track_view=found.view,
+            track_point=found.point,
+            track_px=found.px,
+        )
+        saved = block.save(self.folder / "block")
+        shutil.rmtree(keep, ignore_errors=True)
+        return saved
+
+    def _keep(self, folder: Path, model: pycolmap.Reconstruction, roll: Roll) -> None:
+        (folder / "model").mkdir(parents=True)
+        model.write(folder / "model")
+        roll.write(folder)
+        (folder / "features").mkdir()
+        for sha256 in roll.images:
+            source, target = self.shelf / f"{sha256}.npz", folder / "features" / f"{sha256}.npz"
+            try:
+                os.link(source, target)
+            except OSError:
+                shutil.copy2(source, target)
+
+    def _stats(
+        self,
+        own: Sequence[Photo],
+        views: Sequence[View],
+        points: Floats,
+        found: store.Tracks,
+        model: pycolmap.Reconstruction,
+        method: Method,
+        fell_back: bool,
+        missing: tuple[tuple[str, str], ...],
+        ties: tuple[int, float | None],
+        cameras: Mapping[str, Camera],
+    ) -> BlockStats:
+        index = {p.sha256: k for k, p in enumerate(self.photos)}
+        rows = [index[p.sha256] for p in own]
+        centres = np.array([v.pose.centre for v in views])
+        apart = np.linalg.norm(centres[:, :2] - self.places.xy[rows], axis=1)
+        apart = apart[np.isfinite(apart)]
+        heights = centres[found.view, 2] - points[found.point, 2]
+        agl = float(np.median(heights)) if len(heights) else 0.0
+        takeoff = [p.takeoff_height_m for p in own if p.takeoff_height_m is not None and p.takeoff_height_m > 5]
+        ratio = agl / float(np.median(takeoff)) if takeoff else None
+        tilt = placing.tilt_deg(
+            centres, np.array([v.pose.matrix[2] for v in views]), placing.chosen(self.places, rows, np.zeros(3))
+        )
+        if ratio is not None and not 0.75 < ratio < 1.33:
+            self.notes.append(
+                f"the cameras stand {agl:.1f} m over the ground, the drone says {np.median(takeoff):.1f} m over take-off: "
+                "either the ground lies elsewhere than the take-off, or the focal length is wrong"
+            )
+        promised = {store.camera_name(p): p.camera.focal_px for p in own}
+        changes = [cameras[n].focal_px / f - 1.0 for n, f in promised.items()]
+        return BlockStats(
+            given=len(self.photos),
+            registered=len(views),
+            reprojection_px=float(model.compute_mean_reprojection_error()),
+            gps_residual_m=float(np.sqrt(np.mean(apart**2))) if len(apart) else None,
+            agl_m=agl,
+            tilt_deg=tilt,
+            method=method,
+            fell_back=fell_back,
+            agl_ratio=ratio,
+            tie_points=ties[0],
+            tie_residual_px=ties[1],
+            focal_change=max(changes, key=abs) if changes else None,
+            unregistered=missing,
+            notes=tuple(self.notes),
+            cpu_s=dict(self.cpu),
+        )
+
+
+def _ties(model: pycolmap.Reconstruction, new: Sequence[int], old: set[int]) -> tuple[int, float | None]:
+    """Points that both sides see, and the mean error of their observations in the new images, in pixels."""
+    fresh = set(new) - old
+    errors: list[float] = []
+    count = 0
+    for point in model.points3D.values():
+        elements = point.track.elements
+        if sum(e.image_id in old for e in elements) < 2:
+            continue
+        mine = [e for e in elements if e.image_id in fresh]
+        count += bool(mine)
+        for e in mine:
+            image = model.image(e.image_id)
+            pixel = image.project_point(point.xyz)
+            if pixel is not None:
+                errors.append(float(np.linalg.norm(pixel - image.point2D(e.point2D_idx).xy)))
+    return count, float(np.mean(errors)) if errors else None

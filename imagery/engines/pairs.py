@@ -1,0 +1,59 @@
+"""Which photos to compare: neighbours by place, in every direction, so that lines of a flight hold together across."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from geo.frames import Floats
+
+_SECTORS = 6
+
+
+def neighbours(from_xy: Floats, to_xy: Floats, count: int) -> set[tuple[int, int]]:
+    """Pairs (index in `from_xy`, index in `to_xy`): the `count` nearest of each, and the nearest in each of six directions.
+
+    Photos follow each other closely along a line; by distance alone a photo would meet its own line only. A direction counts out
+    to three times the distance of the `count`-th neighbour.
+    """
+    if len(from_xy) == 0 or len(to_xy) == 0:
+        return set()
+    wide = min(len(to_xy), 4 * count + 1)
+    queried = cKDTree(to_xy).query(from_xy, k=np.arange(1, wide + 1))
+    distances, indices = np.asarray(queried[0]), np.asarray(queried[1])
+    found: set[tuple[int, int]] = set()
+    for i in range(len(from_xy)):
+        found.update((i, int(j)) for j in indices[i, : count + 1])
+        reach = 3.0 * distances[i, min(count, wide - 1)]
+        offset = to_xy[indices[i]] - from_xy[i]
+        sector = ((np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+        for s in range(_SECTORS):
+            here = np.flatnonzero((sector == s) & (distances[i] > 0) & (distances[i] <= reach))
+            if len(here):
+                found.add((i, int(indices[i, here[0]])))
+    return found
+
+
+def within(xy: Floats, count: int) -> set[tuple[int, int]]:
+    """Unordered pairs `(i, j)`, i < j, of neighbours within one set of places `(n, 2)`; NaN places meet everyone."""
+    known = np.flatnonzero(np.isfinite(xy).all(axis=1))
+    lost = np.flatnonzero(~np.isfinite(xy).all(axis=1))
+    pairs = {(int(known[i]), int(known[j])) for i, j in neighbours(xy[known], xy[known], count)}
+    pairs |= {(int(i), int(j)) for i in lost for j in range(len(xy))}
+    return {(min(p), max(p)) for p in pairs if p[0] != p[1]}
+
+
+def everyone(count: int) -> set[tuple[int, int]]:
+    """All pairs of `count` photos."""
+    return set(combinations(range(count), 2))
+
+
+def across(from_xy: Floats, to_xy: Floats, count: int, lost_limit: int) -> set[tuple[int, int]]:
+    """Pairs between two sets; a photo without a place meets at most `lost_limit` of the others, spread evenly over them."""
+    known = np.flatnonzero(np.isfinite(from_xy).all(axis=1))
+    lost = np.flatnonzero(~np.isfinite(from_xy).all(axis=1))
+    found = {(int(known[i]), j) for i, j in neighbours(from_xy[known], to_xy, count)}
+    spread = np.unique(np.linspace(0, len(to_xy) - 1, min(lost_limit, len(to_xy))).astype(int))
+    return found | {(int(i), int(j)) for i in lost for j in spread}

@@ -1,0 +1,174 @@
+"""The database and the model that the solver works on: photos become images, named by their hash.
+
+Its own coordinates are frame metres less a whole-metre offset, so that nothing large reaches single precision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from geo.camera import Camera
+from geo.frames import Floats, Pose
+from imagery.engines import features
+from imagery.engines.features import Recipe
+from imagery.photos import Photo
+from imagery.reconstruct import Ints, Pixels2
+
+_CHUNK = 200
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is who: numbers of images by photo hash, numbers of cameras by name, and how keypoints were found."""
+
+    recipe: Recipe
+    images: Mapping[str, int] = field(default_factory=dict)
+    cameras: Mapping[str, int] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Keep the roll beside the model it speaks of."""
+        record = {"recipe": asdict(self.recipe), "images": dict(self.images), "cameras": dict(self.cameras)}
+        (folder / "roll.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+    @staticmethod
+    def read(folder: Path) -> Roll:
+        """The roll kept in a folder."""
+        record = json.loads((folder / "roll.json").read_text(encoding="utf-8"))
+        return Roll(Recipe(**record["recipe"]), record["images"], record["cameras"])
+
+    def with_photos(self, photos: Iterable[Photo]) -> Roll:
+        """The roll with further photos; numbers already given stay."""
+        images, cameras = dict(self.images), dict(self.cameras)
+        for photo in photos:
+            images.setdefault(photo.sha256, max(images.values(), default=0) + 1)
+            cameras.setdefault(camera_name(photo), max(cameras.values(), default=0) + 1)
+        return Roll(self.recipe, images, cameras)
+
+
+def camera_name(photo: Photo) -> str:
+    """One name per lens: maker, model, size and promised focal length."""
+    c = photo.camera
+    return f"{photo.make or 'unknown'} {photo.model or 'unknown'} {c.width_px}x{c.height_px} f{c.focal_px:.1f}".strip()
+
+
+def to_solver(camera: Camera, number: int) -> pycolmap.Camera:
+    """A camera for the solver: one focal length, two radial terms; tangential terms only where the prior has them."""
+    c = camera
+    if c.p1 or c.p2:
+        model, params = "OPENCV", [c.focal_px, c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2, c.p1, c.p2]
+    else:
+        model, params = "RADIAL", [c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2]
+    made = pycolmap.Camera(model=model, width=c.width_px, height=c.height_px, params=params, camera_id=number)
+    made.has_prior_focal_length = True
+    return made
+
+
+def from_solver(camera: pycolmap.Camera) -> Camera:
+    """The solver's camera as everyone else knows it."""
+    p = [float(v) for v in camera.params]
+    if camera.model.name == "OPENCV":
+        return Camera(camera.width, camera.height, (p[0] + p[1]) / 2, *p[2:])
+    return Camera(camera.width, camera.height, *p)
+
+
+def pose_of(image: pycolmap.Image, offset: Sequence[float]) -> Pose:
+    """Where an image's camera stands, in frame metres."""
+    centre = image.projection_center() + np.asarray(offset)
+    rotation = image.cam_from_world().rotation.matrix()
+    return Pose(float(centre[0]), float(centre[1]), float(centre[2]), tuple(float(v) for v in rotation.ravel()))
+
+
+def write_database(
+    path: Path, roll: Roll, cameras: Mapping[str, Camera], camera_of: Mapping[str, str], shelves: Mapping[str, Path]
+) -> None:
+    """A database of images and their keypoints: `camera_of` and `shelves` go by photo hash. Written whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    database = pycolmap.Database.open(temporary)
+    try:
+        for name, camera in cameras.items():
+            number = roll.cameras[name]
+            made = to_solver(camera, number)
+            database.write_camera(made, use_camera_id=True)
+            rig = pycolmap.Rig(rig_id=number)
+            rig.add_ref_sensor(made.sensor_id)
+            database.write_rig(rig, use_rig_id=True)
+        for sha256 in sorted(camera_of, key=lambda s: roll.images[s]):
+            number, camera_number = roll.images[sha256], roll.cameras[camera_of[sha256]]
+            image = pycolmap.Image(name=sha256, camera_id=camera_number, image_id=number)
+            database.write_image(image, use_image_id=True)
+            frame = pycolmap.Frame(frame_id=number, rig_id=camera_number)
+            frame.add_data_id(image.data_id)
+            database.write_frame(frame, use_frame_id=True)
+            found = features.load(shelves[sha256], sha256)
+            database.write_keypoints(number, found.keypoints)
+            kind = pycolmap.FeatureExtractorType.SIFT
+            database.write_descriptors(number, pycolmap.FeatureDescriptors(kind, found.descriptors))
+    finally:
+        database.close()
+    temporary.rename(path)
+
+
+def match(path: Path, pairs: Sequence[tuple[str, str]], *, workers: int, progress: Callable[[int, int], None]) -> None:
+    """Match and verify pairs of images (by hash) in the database; pairs already there are passed over, so it may be interrupted."""
+    matching = pycolmap.FeatureMatchingOptions()
+    matching.num_threads = workers
+    matching.use_gpu = False
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = SEED
+    pairing = pycolmap.ImportedPairingOptions()
+    listing = path.with_suffix(".pairs")
+    pairing.match_list_path = listing
+    for start in range(0, len(pairs), _CHUNK):
+        listing.write_text("".join(f"{a} {b}\n" for a, b in pairs[start : start + _CHUNK]), encoding="utf-8")
+        pycolmap.match_image_pairs(path, matching_options=matching, pairing_options=pairing, verification_options=verification)
+        progress(min(start + _CHUNK, len(pairs)), len(pairs))
+    listing.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """Points `(n, 3)` of the solver's coordinates and who sees them where, ordered by view (see `Block`)."""
+
+    points: Floats
+    view: Ints
+    point: Ints
+    px: Pixels2
+
+
+def tracks(model: pycolmap.Reconstruction, ids: Sequence[int]) -> Tracks:
+    """Points that at least two of the images `ids` see, with their observations in those images only."""
+    number = {image_id: k for k, image_id in enumerate(ids)}
+    points: list[Floats] = []
+    rows: list[tuple[int, int, float, float]] = []
+    for _, point in sorted(model.points3D.items()):
+        seen = [(number[e.image_id], e.image_id, e.point2D_idx) for e in point.track.elements if e.image_id in number]
+        if len({view for view, _, _ in seen}) < 2:
+            continue
+        for view, image_id, at in seen:
+            x, y = model.image(image_id).point2D(at).xy
+            rows.append((view, len(points), x, y))
+        points.append(np.asarray(point.xyz, np.float64))
+    table = np.array(rows, np.float64).reshape(-1, 4)
+    table = table[np.lexsort((table[:, 1], table[:, 0]))]
+    return Tracks(
+        np.array(points).reshape(-1, 3),
+        table[:, 0].astype(np.int32),
+        table[:, 1].astype(np.int32),
+        table[:, 2:].astype(np.float32),
+    )
+
+
+def keep_only(model: pycolmap.Reconstruction, ids: Collection[int]) -> None:
+    """Let go of every other image, and of points that fewer than two of `ids` see."""
+    kept = set(ids)
+    for number in list(model.reg_frame_ids()):
+        if not any(data.id in kept for data in model.frame(number).data_ids):
+            model.deregister_frame(number)
