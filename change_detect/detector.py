@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from shapely import STRtree
 
 from change_detect import appearance
 from change_detect.align import SurveyPair
@@ -27,6 +28,7 @@ from geo.progress import Progress, silent
 __all__ = ["Detector", "GeometryImage", "Layers"]
 
 TILE_CELLS = 1024
+EARTH_GSD_M = 0.5
 
 
 class Detector(Protocol):
@@ -43,6 +45,7 @@ class GeometryImage:
 
     rule: HeightRule = field(default_factory=HeightRule)
     limits: Limits = field(default_factory=Limits)
+    earth: HeightRule = HeightRule(sure_m=0.5, edge_m=0.3, grow_m=2.0)
     look: AppearanceRule = field(default_factory=AppearanceRule)
     look_limits: LookLimits = field(default_factory=LookLimits)
     tile_cells: int = TILE_CELLS
@@ -50,23 +53,38 @@ class GeometryImage:
 
     def detect(self, pair: SurveyPair) -> tuple[Candidate, ...]:
         """Candidates of an aligned pair, the shown ones first, highest score first."""
-        found = self._heights(pair) if pair.has_surfaces else self._looks(pair)
+        if pair.has_surfaces:
+            found = self._heights(pair, self.rule, self.limits)
+            found += self._earth(pair, found)
+        else:
+            found = self._looks(pair)
         return tuple(sorted(found, key=lambda c: (c.suppressed is not None, -c.score, c.id)))
 
-    def _heights(self, pair: SurveyPair) -> list[Candidate]:
+    def _earth(self, pair: SurveyPair, known: list[Candidate]) -> list[Candidate]:
+        """Shallow and wide changes of ground, on half-metre cells: what the rule for structures is too strict to see."""
+        wide = replace(self.limits, least_area_m2=self.limits.earth_area_m2)
+        taken = STRtree([c.outline for c in known])
+
+        def is_new(c: Candidate) -> bool:
+            near = (known[int(i)].outline for i in taken.query(c.outline, predicate="intersects"))
+            return sum(c.outline.intersection(n).area for n in near) < 0.3 * c.area_m2
+
+        return [c for c in self._heights(pair.thinned(EARTH_GSD_M), self.earth, wide) if is_new(c)]
+
+    def _heights(self, pair: SurveyPair, rule: HeightRule, limits: Limits) -> list[Candidate]:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
 
         def rises(window: Window) -> tuple[tuple[Layers, Layers], tuple[Rise, Rise]]:
             before, after = pair.read(window)
-            up = rise(before, after, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
-            down = rise(after, before, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=self.rule)
+            up = rise(before, after, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=rule)
+            down = rise(after, before, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=rule)
             return (before, after), (up, down)
 
         def marking(window: Window) -> tuple[tuple[Mask, Mask], ...]:
             return tuple((r.sure, r.near) for r in rises(window)[1])
 
-        margin = math.ceil(self.rule.reach_m / grid.gsd_m)
-        least = math.ceil(0.5 * self.limits.least_area_m2 / grid.gsd_m**2)
+        margin = math.ceil(rule.reach_m / grid.gsd_m)
+        least = math.ceil(0.5 * limits.least_area_m2 / grid.gsd_m**2)
         marked = regions(
             grid, marking, channels=2, tile=self.tile_cells, margin=margin, least_cells=least, progress=self.progress
         )
@@ -88,21 +106,21 @@ class GeometryImage:
                     lower, upper = (_cropped(x, part) for x in (layers if channel == 0 else layers[::-1]))
                     found = both[channel]
                     candidate = self._candidate(
-                        pair, region, window, lower, upper, found.gain[part], found.z[part], rose=channel == 0
+                        pair, region, window, lower, upper, found.gain[part], found.z[part], limits, rose=channel == 0
                     )
                     if candidate is not None:
                         candidates.append(candidate)
         return candidates
 
     def _candidate(
-        self, pair: SurveyPair, region: Region, window: Window, lower: Layers, upper: Layers, gain: Metres, z: Metres, *, rose: bool
+        self, pair: SurveyPair, region: Region, window: Window, lower: Layers, upper: Layers, gain: Metres, z: Metres, limits: Limits, *, rose: bool
     ) -> Candidate | None:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
         body = body_of(gain, placed(region, window), grid.gsd_m)
-        if body.sum() * grid.gsd_m**2 < 0.4 * self.limits.least_area_m2:
+        if body.sum() * grid.gsd_m**2 < 0.4 * limits.least_area_m2:
             return None
         features = measure(lower, upper, gain, z, body, sigma, grid.gsd_m)
-        verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=self.limits)
+        verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=limits)
         return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:

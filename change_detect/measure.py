@@ -15,7 +15,7 @@ from change_detect.raster import Layers, Mask, Metres
 from change_detect.spectral import colour_distance, greenness, greyness
 from geo.frames import Floats
 
-RING_M = 4.0
+RING_M = 2.0
 """How far around a region its colours are compared with."""
 
 GROUND_M = 12.0
@@ -85,7 +85,7 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
     gains = gain[seen].astype(np.float64)
     length, width = _sides(body, gsd_m)
     around = cv2.dilate(body.astype(np.uint8), _round(1.0 / gsd_m)) > 0
-    ring = (cv2.dilate(body.astype(np.uint8), _round(RING_M / gsd_m)) > 0) & ~around & known
+    ring = (cv2.dilate(body.astype(np.uint8), _round(2 * RING_M / gsd_m)) > 0) & ~around & known
     close = around & ~body & known
     wide = (cv2.dilate(body.astype(np.uint8), _square(GROUND_M / gsd_m)) > 0) & known & ~around
     below = np.median(lower.surface[seen]) if known[seen].any() else np.float32(0.0)
@@ -93,9 +93,8 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
     ground_m = float(np.percentile(lower.surface[wide], 10)) if wide.sum() > 50 else float(below)
     stood = float(below) - ground_m
     slack = max(0.25, sigma_xy_m)
-    outside = (cv2.dilate(body.astype(np.uint8), _round((slack + 0.4) / gsd_m)) > 0) & ~(
-        cv2.dilate(body.astype(np.uint8), _round(slack / gsd_m)) > 0
-    )
+    foot = cv2.dilate(body.astype(np.uint8), _square(slack / gsd_m)) > 0
+    outside = (cv2.dilate(foot.astype(np.uint8), _square(0.4 / gsd_m)) > 0) & ~foot & known
     tall = float(np.median(gains))
     return Features(
         area_m2=float(body.sum()) * gsd_m**2,
@@ -108,7 +107,7 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
         planar=planar_share(upper.surface, seen, gsd_m),
         rectangular=float(body.sum()) * gsd_m**2 / max(length * width, 1e-6),
         core=float((cv2.erode(body.astype(np.uint8), _round(0.5 / gsd_m)) > 0).sum()) / float(body.sum()),
-        steep=float(np.mean(gain[outside & known] < 0.5 * tall)) if (outside & known).any() else 0.0,
+        steep=float(np.mean(gain[outside] < 0.35 * tall)) if outside.any() else 1.0,
         green_before=_mean(greenness(lower.ortho), body & lower.valid),
         green_after=_mean(greenness(upper.ortho), body & upper.valid),
         ground_green=_mean(greenness(lower.ortho), ring & lower.valid),
