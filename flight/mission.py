@@ -9,7 +9,9 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from flight.errors import PlanningError
 from flight.fence import fence_around
 from flight.fleet import Autopilot
 from flight.items import Cmd, FenceArea, Item, ItemFrame, RallyPoint, fence_from_items, on_grid
@@ -52,6 +54,8 @@ class Mission:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.name.isprintable():
+            raise PlanningError(f"a mission's name stands in one line of its files: {self.name!r} does not")
         object.__setattr__(self, "home", on_grid(self.home))
 
     @property
@@ -98,8 +102,8 @@ def survey_mission(
 ) -> Mission:
     """Everything a vehicle needs to fly one sortie: take-off, speed, camera down, lines with photos by distance, the way home, RTL.
 
-    Altitudes count over take-off and follow `ground`; without it the mission carries a note. `rally` are places known to be safe to land on; those
-    outside permitted air are left out. The last waypoint lies over home, so that RTL only descends.
+    Altitudes count over take-off and follow `ground`; without it the mission carries a note. `rally` are places known to be safe to
+    land on; those outside permitted air are left out. The last waypoint lies over home, so that RTL only descends.
     """
     yaw = math.nan if sortie.aircraft.autopilot is Autopilot.PX4 else 0.0  # PX4 turns north on 0; ArduPilot gives NaN back as 0
     build = _Builder(sortie, ground, yaw)
@@ -110,13 +114,11 @@ def survey_mission(
         Item(Cmd.DO_MOUNT_CONTROL, ItemFrame.MISSION, (-90, 0, 0, 0), altitude_m=2),  # 2: MAV_MOUNT_MODE_MAVLINK_TARGETING
     ]
     for way, flown in zip(sortie.ways, sortie.passes, strict=False):
-        items += build.transit(way[:-1] if way[0] != way[-1] else way[:1], skip_first=True)
-        start, *on = profile(flown.start, flown.end, ground)
-        items.append(build.at(*start))
+        items += build.along(way)
         items.append(Item(Cmd.DO_SET_CAM_TRIGG_DIST, ItemFrame.MISSION, (round(flown.line.trigger_m, 3), 0, 1, 0)))
-        items += [build.at(*place) for place in on]
+        items += build.along((flown.start, flown.end))
         items.append(Item(Cmd.DO_SET_CAM_TRIGG_DIST, ItemFrame.MISSION, (0, 0, 0, 0)))
-    items += build.transit(sortie.ways[-1], skip_first=True)
+    items += build.along(sortie.ways[-1])
     items.append(Item(Cmd.RETURN_TO_LAUNCH, ItemFrame.MISSION))
     places = tuple(p for p in rally if airway.holds(sortie.frame.xy(p)))
     top = max(i.altitude_m for i in items if i.place is not None)
@@ -144,9 +146,7 @@ def waypoint(place: XY, frame: Frame, altitude_m: float, yaw_deg: float = 0.0) -
 def safe_returns(path: Sequence[XY], landings: Sequence[XY], airway: Airway) -> list[str]:
     """A note when a return in a straight line, as autopilots fly it, would leave permitted air from a corner of the path."""
     corners = list(dict.fromkeys(path))
-    unsafe = sum(
-        not airway.straight(c, min(landings, key=lambda p: math.hypot(p.x_m - c.x_m, p.y_m - c.y_m))) for c in corners
-    )
+    unsafe = sum(not airway.straight(c, min(landings, key=lambda p: math.hypot(p.x_m - c.x_m, p.y_m - c.y_m))) for c in corners)
     if not unsafe:
         return []
     return [
@@ -170,11 +170,6 @@ class _Builder:
     def at(self, place: XY, ground_m: float) -> Item:
         return waypoint(place, self.sortie.frame, self.altitude(place, ground_m), self.yaw)
 
-    def transit(self, way: Sequence[XY], *, skip_first: bool) -> list[Item]:
-        """Waypoints of a way, over the highest ground of the legs that meet there."""
-        if len(way) < 2:
-            return []
-        tops = [max(g for _, g in profile(a, b, self.ground)) for a, b in zip(way, way[1:], strict=False)]
-        levels = [max(a, b) for a, b in zip([tops[0], *tops], [*tops, tops[-1]], strict=True)]
-        start = 1 if skip_first else 0
-        return [self.at(p, g) for p, g in zip(way[start:], levels[start:], strict=True)]
+    def along(self, way: Sequence[XY]) -> list[Item]:
+        """Waypoints of a way after its first place, following the ground."""
+        return [self.at(*place) for a, b in pairwise(way) for place in profile(a, b, self.ground)[1:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flight.coverage import SurveyLine
 from flight.errors import PlanningError
@@ -65,8 +66,8 @@ def split(
 ) -> tuple[Sortie, ...]:
     """Lines in the order to fly them, cut into sorties that each fit one battery with its reserve.
 
-    Photos set the speed when the camera cannot keep up. A line too long for one battery is divided between two stations. Raises PlanningError when
-    home lies outside the air that may be used, or the way to a line alone is too long.
+    Photos set the speed when the camera cannot keep up. A line too long for one battery is divided between
+    two stations. Raises PlanningError when home lies outside the air that may be used, or the way to a line alone is too long.
     """
     if not lines:
         raise PlanningError("no lines to fly: nothing of the area lies in permitted air")
@@ -135,8 +136,12 @@ class _Packer:
     def _fits(self, passes: Sequence[Pass]) -> bool:
         if self.max_photos and sum(p.line.photos for p in passes) > self.max_photos:
             return False
-        bends = sum(len(w) - 2 for w in self.ways(passes))
-        rises = 0 if self.ground is flat else sum(len(profile(p.start, p.end, self.ground)) - 2 for p in passes)
+        ways = self.ways(passes)
+        bends = sum(len(w) - 2 for w in ways)
+        rises = 0
+        if self.ground is not flat:
+            legs = [*((p.start, p.end) for p in passes), *(leg for way in ways for leg in pairwise(way))]
+            rises = sum(len(profile(a, b, self.ground)) - 2 for a, b in legs)
         if FIXED_ITEMS + ITEMS_PER_PASS * len(passes) + bends + rises > self.aircraft.max_items:
             return False
         return self.time_s(passes) <= self.aircraft.usable_s

@@ -1,0 +1,1 @@
+"""Mission files: one module per format, each with `write` and `read`."""
