@@ -255,9 +255,7 @@ def _scored(work: Workplace, town: Town, area: Area, pair: records.ComparisonRec
     with work.database.read() as session:
         found = repositories.candidates_of(session, pair.id)
     candidates = tuple(_candidate(area, c) for c in found)
-    told = tuple(
-        Truth(t.id, area.frame.to_metres(t.outline), t.height_m, is_structure=t.is_structure) for t in truths
-    )
+    told = tuple(Truth(t.id, area.frame.to_metres(t.outline), t.height_m, is_structure=t.is_structure) for t in truths)
     return score(candidates, told, coverage=area.outline_m), truths
 
 

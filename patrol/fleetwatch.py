@@ -60,6 +60,11 @@ class FleetWatch:
         for link in links:
             link.close()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the watch was stopped."""
+        return self._end.is_set()
+
     def link(self, aircraft_id: str) -> VehicleLink | None:
         """The link to an aircraft, None while there is none."""
         with self._lock:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from imagery.engines.colmap import ColmapEngine
-
 from change_detect.detector import Detector, GeometryImage
 from dispatch.office import Office, standard_office
 from flight.link import VehicleLink
@@ -16,6 +14,7 @@ from flight.links.dronekit import DronekitVehicle
 from flight.links.mavlink import MavlinkVehicle
 from geo.progress import Progress, silent
 from geo.times import Clock, SystemClock
+from imagery.engines.colmap import ColmapEngine
 from imagery.reconstruct import Reconstructor
 from patrol.blobs import BlobFolder
 from patrol.database import Database

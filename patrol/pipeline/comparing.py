@@ -279,8 +279,10 @@ def answer_rechecks(
         if finding.before_survey not in pairs:
             pairs[finding.before_survey] = aligned(work, baselines[finding.before_survey], after, progress)
         pair = pairs[finding.before_survey]
-        gone = persist.is_gone(pair, area.frame.to_metres(finding.outline_wgs84))
-        result = RecheckResult(gone.gone, work.clock.now(), survey_id=after.id, note=gone.sentence)
+        seen = persist.presence(pair, area.frame.to_metres(finding.outline_wgs84))
+        if seen.state == "unknown":
+            continue  # this survey does not see the place: the order waits for the next one
+        result = RecheckResult(seen.gone, work.clock.now(), survey_id=after.id, note=seen.why)
         with work.database.write() as session:
             done = repositories.act_on_case(
                 session, case.id, CaseAct.RECORD, SYSTEM, Facts(recheck=result), clock=work.clock, office=work.office
@@ -290,7 +292,7 @@ def answer_rechecks(
             repositories.recheck_orders.put(session, replace(order, survey_id=after.id, done_at=work.clock.now()))
             for role, crop, survey_id in _recheck_evidence(work, baselines[finding.before_survey], after, area, finding):
                 _keep(work, session, finding.id, role, crop, survey_id)
-        answers.append((str(case.id), gone.gone))
+        answers.append((str(case.id), seen.gone))
     return tuple(answers)
 
 

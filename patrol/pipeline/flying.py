@@ -6,17 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from flight.preflight import check
-
 from flight import execute
 from flight.errors import FlightError
 from flight.fleet import Aircraft
 from flight.flightlog import FlightLog, PhotoEvent, to_json
 from flight.link import VehicleLink, VehicleState
+from flight.preflight import check
 from geo.progress import Progress, silent
-from geo.times import SystemClock
+from geo.times import Span, SystemClock
 from patrol import audit, records, repositories
-from patrol.pipeline.planning import flying_span, load_mission, mission_clearance
+from patrol.pipeline.planning import HOURS, flying_span, load_mission, mission_clearance
 from patrol.wiring import Workplace
 
 
@@ -67,8 +66,10 @@ def fly(
 
 def _preflight(work: Workplace, record: records.MissionRecord, aircraft: Aircraft, vehicle: VehicleLink) -> None:
     mission = load_mission(work, record)
-    clearance = mission_clearance(work, mission, flying_span(record.fly_on)) if record.fly_on else None
-    verdict = check(mission, clearance, vehicle.state(), aircraft)
+    now = work.clock.now()
+    span = flying_span(record.fly_on) if record.fly_on else Span(now, now + HOURS)
+    clearance = mission_clearance(work, mission, span)
+    verdict = check(mission, clearance, vehicle.state(), aircraft, now=now)
     if not verdict.go:
         raise FlightRefused("; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons))
 

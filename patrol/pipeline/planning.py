@@ -8,9 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from flight.survey import survey_mission
-from flight.volume import mission_volumes
-from shapely.geometry import MultiPolygon, Point, Polygon
-from shapely.ops import unary_union
+from shapely.geometry import Polygon
 
 from airspace.clearance import Clearance, clear
 from airspace.permitted import permitted_outline
@@ -22,7 +20,9 @@ from flight.formats import plan as plan_format
 from flight.formats import waypoints as waypoints_format
 from flight.mission import Mission
 from flight.routes import Airway
+from flight.volumes import clear_mission, length_m, operating_outline
 from geo.area import Area
+from geo.frames import metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
 from patrol import audit, records, repositories
@@ -68,9 +68,14 @@ def plan_missions(
     flown = area if part is None else replace(area, outline=part.intersection(area.outline))
     span, height = flying_span(day), coverage.flying_height(area, aircraft.camera, area.gsd_m, None)
     ceiling = Height(height.metres + MARGIN_M, Datum.GROUND)
-    wish = _wish(area, aircraft)
     permitted = permitted_outline(
-        area.frame.to_degrees(wish), zones, permits, ceiling=ceiling, span=span, margin_m=MARGIN_M, frame=area.frame
+        operating_outline(area, (aircraft.home,), REACH_M),
+        zones,
+        permits,
+        ceiling=ceiling,
+        span=span,
+        margin_m=MARGIN_M,
+        frame=area.frame,
     )
     if permitted.is_empty or permitted.intersection(area.outline_m).is_empty:
         raise PlanningError(f"area {area.name} cannot be flown: {_why(area, zones, permits, ceiling, span, work)}")
@@ -96,26 +101,15 @@ def plan_missions(
     return tuple(made)
 
 
-def _wish(area: Area, aircraft: Aircraft) -> Polygon | MultiPolygon:
-    home = area.frame.xy(aircraft.home)
-    point = Point(home.x_m, home.y_m)
-    way = unary_union([area.outline_m, point]).convex_hull
-    return way.buffer(REACH_M)
-
-
 def _why(area: Area, zones: Sequence[Zone], permits: Sequence[Permit], ceiling: Height, span: Span, work: Workplace) -> str:
     verdict = clear(Volume(area.outline, Height(0, Datum.GROUND), ceiling, span), zones, permits, at=work.clock.now())
     return "; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons) or "no suitable airspace is left after the margins"
 
 
 def mission_clearance(work: Workplace, mission: Mission, span: Span) -> Clearance:
-    """The worst verdict over all that a mission fills, with every reason."""
+    """The worst verdict over every leg that a mission flies, with every reason."""
     zones, permits = air(work)
-    verdicts = [clear(v, zones, permits, at=work.clock.now()) for v in mission_volumes(mission, span)]
-    order = ("clear", "permit_needed", "unknown", "blocked")
-    worst = max(verdicts, key=lambda c: order.index(c.verdict.value))
-    reasons = tuple(dict.fromkeys(r for c in verdicts for r in c.reasons))
-    return replace(worst, reasons=reasons, zone_ids=tuple(sorted({z for c in verdicts for z in c.zone_ids})))
+    return clear_mission(mission, zones, permits, frame=metric_frame(mission.home), span=span, at=work.clock.now())
 
 
 def keep_mission(
@@ -148,6 +142,7 @@ def keep_mission(
         record={
             **(details or {}),
             "items": len(mission.items),
+            "length_m": length_m(mission, metric_frame(mission.home)),
             "path": [[p.lon_deg, p.lat_deg] for p in mission.path],
             "clearance": dump(verdict),
         },
