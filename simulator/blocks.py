@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geo.frames import Floats
 from simulator.soil import Look, Patch
 from simulator.solids import Point, Rgb
 from simulator.things import Thing
@@ -336,8 +335,3 @@ def shop_row(plan: Layout, u: float, v0: float, v1: float, side: int) -> None:
             "shops", u, v + long_m / 2, long_m, 9.6, 3.0 * storeys, turn=-side * math.pi / 2, style=int(plan.rng.integers(3))
         )
         v += long_m + plan.between(0.0, 2.5)
-
-
-def polygon(ring: tuple[Point, ...]) -> Floats:
-    """A ring as an array `(n, 2)`."""
-    return np.array(ring, dtype=np.float64)

@@ -6,7 +6,6 @@ Every pixel is a ray; pixels on edges are looked at four times. Exposure, vignet
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geo.camera import Camera
-from geo.frames import Floats, LonLat, Pose
+from geo.frames import LonLat, Pose
 from geo.progress import Progress, silent
 from geo.times import utc
 from simulator import tags
@@ -105,7 +104,7 @@ def render(
         np.array(sun.towards), sun.strength, pose.matrix, eye, 1.0 / camera.focal_px,
     )  # fmt: skip
     rays = _rays(camera)
-    image, keys = np.empty(rays.shape[:2] + (3,), np.float32), np.empty(rays.shape[:2], np.int32)
+    image, keys = np.empty((*rays.shape[:2], 3), np.float32), np.empty(rays.shape[:2], np.int32)
     light(*world, rays.reshape(-1, 2), image.reshape(-1, 3), keys.reshape(-1))
     picked, more = edges(keys, rays)
     finer = np.empty((len(more), 3), np.float32)

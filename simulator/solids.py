@@ -42,7 +42,7 @@ class Tables(NamedTuple):
     balls: NDArray[np.float32]  # (balls, 4) x y z radius
     crown: NDArray[np.int32]  # (bodies,) 1: a crown of balls, 0: a convex body
     first: NDArray[np.int32]  # (bodies,) into faces or balls
-    count: NDArray[np.int32]
+    many: NDArray[np.int32]
     boxes: NDArray[np.float32]  # (bodies, 6) x0 y0 z0 x1 y1 z1
     body_tint: NDArray[np.float32]  # (bodies, 3) of crowns
     cell_first: NDArray[np.int32]  # (cells + 1,)
@@ -81,7 +81,7 @@ class Book:
             u = np.array([-normal[1], normal[0], 0.0])
             flat = float(np.hypot(u[0], u[1]))
             if flat < 1e-3:  # a flat top: along the longest side
-                edges = points[list(ring[1:]) + [ring[0]]] - points[list(ring)]
+                edges = points[[*ring[1:], ring[0]]] - points[list(ring)]
                 u = edges[int(np.argmax((edges**2).sum(axis=1)))]
                 flat = float(np.linalg.norm(u))
             u = u / flat
@@ -183,7 +183,7 @@ class Book:
             balls=np.array(self.balls, dtype=np.float32).reshape(-1, 4),
             crown=np.ascontiguousarray(bodies[:, 0]),
             first=np.ascontiguousarray(bodies[:, 1]),
-            count=np.ascontiguousarray(bodies[:, 2]),
+            many=np.ascontiguousarray(bodies[:, 2]),
             boxes=boxes.astype(np.float32),
             body_tint=np.array(self.tints, dtype=np.float32).reshape(-1, 3),
             cell_first=first,

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from geo.frames import Floats, LonLat
+from geo.frames import LonLat
 from geo.times import utc
 from simulator.errors import SimulatorError
 
@@ -73,8 +73,3 @@ def sun_at(place: LonLat, at: datetime, strength: float = 1.0) -> Sun:
     """The sun over a place at an instant; raises SimulatorError when it is too low for photos."""
     azimuth, elevation = direction(place, at)
     return Sun(azimuth, elevation, strength)
-
-
-def unit(vector: Floats) -> Floats:
-    """A vector `(3,)` of length one."""
-    return vector / math.sqrt(float(vector @ vector))

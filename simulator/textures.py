@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 TILE_M = 24.0
 PIXELS = 1024
 Image = NDArray[np.float32]
+Floating = NDArray[np.floating]
 Rng = np.random.Generator
 
 
@@ -73,11 +74,11 @@ def _metres() -> tuple[Image, Image]:
     return np.meshgrid(axis, axis)
 
 
-def _coloured(value: Image, red: float = 1.0, green: float = 1.0, blue: float = 1.0) -> Image:
-    return np.stack([value * red, value * green, value * blue], axis=-1)
+def _coloured(value: Floating, red: float = 1.0, green: float = 1.0, blue: float = 1.0) -> Image:
+    return np.stack([value * red, value * green, value * blue], axis=-1).astype(np.float32)
 
 
-def _cells(rng: Rng, u: Image, v: Image) -> Image:
+def _cells(rng: Rng, u: Floating, v: Floating) -> Image:
     """A random value in -1..1 for each whole (u, v)."""
     table = rng.uniform(-1.0, 1.0, (512, 512)).astype(np.float32)
     return table[np.floor(v).astype(int) % 512, np.floor(u).astype(int) % 512]

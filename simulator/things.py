@@ -36,6 +36,15 @@ BOX_TINTS: tuple[Rgb, ...] = ((0.20, 0.38, 0.62), (0.66, 0.26, 0.16), (0.34, 0.4
 TARP_TINTS: tuple[Rgb, ...] = ((0.20, 0.42, 0.72), (0.30, 0.50, 0.34), (0.75, 0.30, 0.22))
 
 
+# How much longer and wider the roof is than the walls, in metres.
+_HOME_EAVES, _SHED_EAVES = (0.7, 0.9), (0.3, 0.3)
+EAVES: dict[str, tuple[float, float]] = {
+    "gable_home": _HOME_EAVES, "hip_home": _HOME_EAVES, "gable_house": _HOME_EAVES,
+    "repaint_gable_home": _HOME_EAVES, "repaint_hip_home": _HOME_EAVES,
+    "hut": _SHED_EAVES, "shed": _SHED_EAVES, "rooftop_room": _SHED_EAVES, "canopy": _SHED_EAVES,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
     """One thing: its place (local metres), its footprint, and the days it stands there (`appears` <= day < `gone`).
@@ -69,6 +78,12 @@ class Thing:
         """Footprint corners, counter-clockwise."""
         return rectangle(self.x, self.y, self.yaw, self.length_m, self.width_m)
 
+    @property
+    def covered(self) -> Ring:
+        """What it covers as seen from above: the footprint and the eaves, counter-clockwise."""
+        along, across = EAVES.get(self.kind, (0.0, 0.0))
+        return rectangle(self.x, self.y, self.yaw, self.length_m + along, self.width_m + across)
+
     def inner(self, along: float, across: float) -> Point:
         """A place in its own axes, from its middle."""
         c, s = math.cos(self.yaw), math.sin(self.yaw)
@@ -96,7 +111,7 @@ def _house(book: Book, t: Thing) -> None:
     roof = Skin(Layer.TILE, _pick(TILE_TINTS, t.style))
     book.prism(t.ring, t.base_m - 1.5, t.base_m + 0.02, Skin(Layer.PLASTER), Skin(Layer.CONCRETE), _shift(rng))
     book.prism(t.ring, t.base_m, eave, wall, Skin(Layer.CONCRETE), _shift(rng))
-    over = t.part(0, 0, t.length_m + 0.7, t.width_m + 0.9)
+    over = t.covered
     shift = _shift(rng)
     if "hip" in t.kind:
         book.hip(over, eave, t.base_m + t.height_m, roof, shift)
@@ -202,7 +217,7 @@ def _shed(book: Book, t: Thing) -> None:
     high = t.base_m + t.height_m
     fall = min(0.35, 0.09 * t.width_m)
     book.prism(t.ring, t.base_m - 1.0, high - fall - 0.12, wall, Skin(Layer.STEEL, tint), _shift(rng))
-    over = t.part(0, 0, t.length_m + 0.3, t.width_m + 0.3)
+    over = t.covered
     book.shed_roof(over, high - fall - 0.12, high - fall, high, Skin(Layer.STEEL, tint), Skin(Layer.STEEL, tint), _shift(rng))
 
 

@@ -12,23 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from shapely.geometry import Polygon, box
+from shapely.ops import unary_union
 
 from geo.frames import XY, Floats, Frame, LonLat, metric_frame
-from simulator import blocks
+from simulator import streets
 from simulator.blocks import Bend, Layout, Slot
 from simulator.errors import SimulatorError
 from simulator.scene import Scene
-from simulator.soil import Look, Patch
+from simulator.soil import Patch
+from simulator.streets import Extent
 from simulator.things import NEVER, Thing
 from simulator.tracer import Relief, relief_at
 
 RELIEF_STEP_M = 2.0
-Extent = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """One thing that was built, laid down or taken away between two days; `height_m` over what was there before."""
+    """One thing that was built, laid down or taken away between two days; `height_m` over what was there before.
+
+    `outline` and `area_m2` are what a roof covers, seen from above. A thing that always stood there has appeared on day -1000000.
+    """
 
     id: str
     kind: str
@@ -111,7 +115,7 @@ class Town:
                     appears=day,
                     gone=day + 1,
                     is_structure=False,
-                )  # fmt: skip
+                )
             )
         return tuple(cars)
 
@@ -133,15 +137,16 @@ class Town:
         return replace(self, things=tuple(replace(t, gone=day) if t.id in ids else t for t in self.things))
 
     def _told(self, t: Thing) -> Truth:
-        ring = [(self.origin.x_m + x, self.origin.y_m + y) for x, y in t.ring]
-        outline = self.frame.to_degrees(Polygon(ring))
+        ring = [(self.origin.x_m + x, self.origin.y_m + y) for x, y in t.covered]
+        outline = Polygon(ring)
         height = 0.0 if t.kind.startswith("repaint") else t.height_m
         gone = t.gone if t.gone < NEVER else None
-        return Truth(t.id, t.kind, outline, height, t.length_m * t.width_m, t.is_structure, t.appears, gone)
+        return Truth(t.id, t.kind, self.frame.to_degrees(outline), height, outline.area, t.is_structure, t.appears, gone)
 
 
 #              kind            slot     length       width        height      how many of eleven
-_STRUCTURES = (
+Dish = tuple[str, str, tuple[float, float], tuple[float, float], tuple[float, float]]
+_STRUCTURES: tuple[Dish, ...] = (
     ("shed", "yard", (3.2, 4.4), (2.8, 4.2), (2.4, 2.8)),
     ("rooftop_room", "roof", (4.2, 6.2), (4.0, 6.5), (2.6, 3.0)),
     ("extension", "yard", (4.0, 6.4), (3.4, 4.6), (2.9, 3.3)),
@@ -154,7 +159,7 @@ _STRUCTURES = (
     ("container", "open", (6.06, 6.06), (2.44, 2.44), (2.59, 2.59)),
     ("extension", "yard", (3.6, 5.6), (3.2, 4.2), (2.8, 3.2)),
 )
-_DISTRACTORS = (
+_DISTRACTORS: tuple[Dish, ...] = (
     ("tarpaulin", "yard", (3.2, 4.4), (3.0, 4.0), (0.25, 0.45)),
     ("sand_pile", "open", (4.0, 4.4), (4.0, 4.4), (0.7, 0.9)),
     ("tarpaulin", "open", (4.0, 6.0), (3.0, 4.0), (0.25, 0.45)),
@@ -195,16 +200,12 @@ def make_town(
 
     bend = Bend(float(rng.uniform(-0.16, 0.16)), *(float(v) for v in rng.uniform(0, 6.28, 2)))
     plan = Layout(rng, bend, ground)
-    _streets(plan, extent, flown)
-    inside = [t for t in plan.things if _within(extent, t.x, t.y, 1.0)]
+    streets.lay_out(plan, extent, flown)
+    inside = [t for t in plan.things if streets.within(extent, t.x, t.y, 1.0)]
     plan.things[:] = inside
     _plant(plan, flown, structures, distractors)
-    parking = tuple(p for p in plan.parking if _within(extent, p[0], p[1], 3.0))
+    parking = tuple(p for p in plan.parking if streets.within(extent, p[0], p[1], 3.0))
     return Town(seed, frame, origin, flown, extent, relief, tuple(plan.things), tuple(plan.patches), parking)
-
-
-def _within(extent: Extent, x: float, y: float, inset: float) -> bool:
-    return extent[0] + inset < x < extent[2] - inset and extent[1] + inset < y < extent[3] - inset
 
 
 def _relief(rng: np.random.Generator, extent: Extent, mean: float) -> Relief:
@@ -220,152 +221,32 @@ def _relief(rng: np.random.Generator, extent: Extent, mean: float) -> Relief:
     return Relief(heights, np.array([west, south, RELIEF_STEP_M]))
 
 
-def _lines(rng: np.random.Generator, low: float, high: float, pitch: float) -> list[float]:
-    count = max(2, round((high - low) / pitch))
-    lines = np.linspace(low, high, count + 1) + rng.uniform(-3.0, 3.0, count + 1)
-    return [float(v) for v in lines]
-
-
-def _streets(plan: Layout, extent: Extent, flown: Extent) -> None:
-    """The grid of streets and what fills each block."""
-    reach_u, reach_v = extent[2] * 1.1 + 30, extent[3] * 1.1 + 30
-    us, vs = _lines(plan.rng, -reach_u, reach_u, 57.0), _lines(plan.rng, -reach_v, reach_v, 45.0)
-    main_u = min(range(len(us)), key=lambda i: abs(us[i] + 0.12 * flown[2]))
-    main_v = min(range(len(vs)), key=lambda i: abs(vs[i] - 0.3 * flown[3]))
-    half_u = [5.6 if i == main_u else 2.4 for i in range(len(us))]
-    half_v = [3.9 if i == main_v else 2.2 for i in range(len(vs))]
-    deck = [
-        "village",
-        "village",
-        "workshops",
-        "village_flat",
-        "fields",
-        "village",
-        "apartments",
-        "village_flat",
-        "court",
-        "village",
-    ]
-    outer = ["village", "village_flat", "fields", "village", "fields", "apartments", "village", "workshops"]
-    dealt = 0
-    for j in range(len(vs) - 1):
-        for i in range(len(us) - 1):
-            walk = 2.6
-            low = us[i] + half_u[i] + (walk if i == main_u else 0.5)
-            high = us[i + 1] - half_u[i + 1] - (walk if i + 1 == main_u else 0.5)
-            box_m = (low, vs[j] + half_v[j] + 0.6, high, vs[j + 1] - half_v[j + 1] - 0.6)
-            x, y = plan.bend.at((low + high) / 2, (box_m[1] + box_m[3]) / 2)
-            central = _within(flown, x, y, -12.0)
-            if central:
-                kind = deck[dealt % len(deck)]
-                dealt += 1
-            else:
-                if not _within(extent, x, y, -45.0):
-                    continue
-                kind = outer[int(plan.rng.integers(len(outer)))]
-            if i == main_u and kind != "court":
-                blocks.shop_row(plan, low + 4.9, box_m[1], box_m[3], 1)
-                box_m = (low + 11.5, *box_m[1:])
-            _fill(plan, kind, box_m, central)
-    _pave(plan, us, vs, half_u, half_v, main_u, main_v)
-
-
-def _fill(plan: Layout, kind: str, box_m: blocks.Box, central: bool) -> None:
-    match kind:
-        case "village":
-            blocks.village(plan, box_m, vacant=central or plan.chance(0.4))
-        case "village_flat":
-            blocks.village(plan, box_m, vacant=plan.chance(0.3), flat_share=0.6)
-        case "apartments":
-            blocks.apartments(plan, box_m)
-        case "workshops":
-            blocks.workshops(plan, box_m)
-        case "fields":
-            blocks.fields(plan, box_m)
-        case _:
-            blocks.court(plan, box_m)
-
-
-def _pave(
-    plan: Layout, us: list[float], vs: list[float], half_u: list[float], half_v: list[float], main_u: int, main_v: int
-) -> None:
-    """Asphalt and concrete, lines, zebra crossings, street trees, parked cars, poles."""
-    white, yellow = (1.0, 1.0, 1.0), (1.0, 0.82, 0.3)
-    u_ends, v_ends = (us[0], us[-1]), (vs[0], vs[-1])
-    for j, v in enumerate(vs):
-        h = half_v[j]
-        plan.lay((u_ends[0], v - h, u_ends[1], v + h), Look.ASPHALT if j % 2 == 0 or j == main_v else Look.CONCRETE)
-        for u in np.arange(u_ends[0] + 9, u_ends[1], 7.3):
-            if min(abs(float(u) - w) for w in us) <= 8:
-                continue
-            if plan.chance(0.3):
-                plan.tree(float(u) + 3.2, v + (h + 0.5) * (1 if plan.chance(0.5) else -1), 2.4, 4.2)
-            if plan.chance(0.5):
-                plan.park(float(u), v + (h - 1.1) * (1 if plan.chance(0.5) else -1), 0.0)
-    for i, u in enumerate(us):
-        h = half_u[i]
-        if i == main_u:
-            plan.lay((u - h - 2.5, v_ends[0], u + h + 2.5, v_ends[1]), Look.PAVERS)
-        plan.lay((u - h, v_ends[0], u + h, v_ends[1]), Look.ASPHALT if i % 2 == 0 or i == main_u else Look.CONCRETE)
-        if i == main_u:
-            continue
-        for v in np.arange(v_ends[0] + 12, v_ends[1], 9.0):
-            near = min(abs(float(v) - w) for w in vs)
-            if near > 8 and plan.chance(0.4):
-                plan.park(u + 1.3, float(v), math.pi / 2)
-            elif near > 6 and plan.chance(0.3):
-                plan.put("pole", u - h - 0.2, float(v), 0.3, 0.3, 8.5)
-    u, h = us[main_u], half_u[main_u]
-    for side in (-1, 1):
-        plan.lay((u + side * 0.16 - 0.06, v_ends[0], u + side * 0.16 + 0.06, v_ends[1]), Look.LINE, tint=yellow)
-        plan.lay((u + side * (h - 0.3) - 0.06, v_ends[0], u + side * (h - 0.3) + 0.06, v_ends[1]), Look.LINE, tint=white)
-    for v in np.arange(v_ends[0], v_ends[1], 6.0):
-        for side in (-1, 1):
-            plan.lay((u + side * h / 2 - 0.06, float(v), u + side * h / 2 + 0.06, float(v) + 3.0), Look.LINE, tint=white)
-    for v in np.arange(v_ends[0] + 5, v_ends[1], 7.5):
-        near = min(abs(float(v) - w) for w in vs)
-        if near > 8:
-            for side in (-1, 1):
-                plan.tree(u + side * (h + 1.3), float(v) + plan.between(-0.6, 0.6), 2.4, 3.6)
-                if plan.chance(0.5):
-                    plan.park(u + side * (h - 1.4), float(v) + 3.5, math.pi / 2)
-    for j, v in enumerate(vs):  # the crossing itself, then its zebras
-        plan.lay((u - h, v - half_v[j] - 0.2, u + h, v + half_v[j] + 0.2), Look.ASPHALT, tint=(1, 1, 1))
-        for side in (-1, 1):
-            for k in np.arange(-h + 0.5, h - 0.4, 0.95):
-                edge = v + side * (half_v[j] + 2.4)
-                plan.lay((u + float(k), edge - 1.5, u + float(k) + 0.45, edge + 1.5), Look.LINE, tint=white)
-
-
 def _plant(plan: Layout, flown: Extent, structures: int, distractors: int) -> None:
     """What changes between the visits, each in a free slot of its own, well inside the flown part."""
     rng = plan.rng
-    free = [s for s in plan.slots if _within(flown, s.x, s.y, 9.0)]
+    free = [s for s in plan.slots if streets.within(flown, s.x, s.y, 9.0)]
     order = [free[i] for i in rng.permutation(len(free))]
     for index in range(structures):
-        kind, where, *sizes = _STRUCTURES[index % len(_STRUCTURES)]
-        _place(plan, order, kind, where, sizes, f"S{index + 1:02d}", True)
+        _place(plan, order, _STRUCTURES, index, f"S{index + 1:02d}", True)
     repaints = min(2, distractors // 3)
     for index in range(distractors - repaints - (1 if distractors > 4 else 0)):
-        kind, where, *sizes = _DISTRACTORS[index % len(_DISTRACTORS)]
-        _place(plan, order, kind, where, sizes, f"D{index + 1:02d}", False)
+        _place(plan, order, _DISTRACTORS, index, f"D{index + 1:02d}", False)
     _repaint(plan, flown, repaints, distractors - repaints)
     if distractors > 4:
-        trees = [i for i, t in enumerate(plan.things) if t.kind == "tree" and _within(flown, t.x, t.y, 9.0)]
+        trees = [i for i, t in enumerate(plan.things) if t.kind == "tree" and streets.within(flown, t.x, t.y, 9.0)]
         if trees:
             chosen = int(rng.choice(trees))
             day = int(rng.integers(3, 28))
             plan.things[chosen] = replace(plan.things[chosen], id="D-felled", gone=day, planted=True, is_structure=False)
 
 
-def _place(
-    plan: Layout, order: list[Slot], kind: str, where: str, sizes: list[tuple[float, float]], name: str, real: bool
-) -> None:
-    slot = next((s for s in order if s.kind == where), None) or next(
-        (s for s in order if s.kind in ("open", "yard", "plot")), None
-    )
-    if slot is None:
+def _place(plan: Layout, order: list[Slot], menu: tuple[Dish, ...], index: int, name: str, real: bool) -> None:
+    """The next of the menu for which there is room, in the first free slot of its kind."""
+    turns = (menu[(index + k) % len(menu)] for k in range(len(menu)))
+    found = next(((dish, s) for dish in turns for s in order if s.kind == dish[1]), None)
+    if found is None:
         return
+    (kind, where, *sizes), slot = found
     order.remove(slot)
     length, width, height = (plan.between(*span) for span in sizes)
     length, width = min(length, slot.length_m), min(width, slot.width_m)
@@ -378,7 +259,7 @@ def _place(
         across = -room_v * plan.between(0.6, 1.0)
     c, s = math.cos(slot.yaw), math.sin(slot.yaw)
     x, y = slot.x + along * c - across * s, slot.y + along * s + across * c
-    base = slot.base_m if where == "roof" and slot.kind == "roof" else plan.ground(x, y)
+    base = slot.base_m if where == "roof" else plan.ground(x, y)
     plan.things.append(
         Thing(
             name,
@@ -395,13 +276,20 @@ def _place(
             appears=int(plan.rng.integers(2, 29)),
             planted=True,
             is_structure=real,
-        )  # fmt: skip
+        )
     )
 
 
 def _repaint(plan: Layout, flown: Extent, count: int, start: int) -> None:
     """New tiles of another colour on an old roof: nothing was built."""
-    hosts = [i for i, t in enumerate(plan.things) if t.kind in ("gable_home", "hip_home") and _within(flown, t.x, t.y, 10.0)]
+    built = unary_union([Polygon(t.covered) for t in plan.things if t.planted])
+    hosts = [
+        i
+        for i, t in enumerate(plan.things)
+        if t.kind in ("gable_home", "hip_home")
+        and streets.within(flown, t.x, t.y, 10.0)
+        and not built.intersects(Polygon(t.covered))
+    ]
     for index, host in enumerate(plan.rng.permutation(hosts)[:count]):
         old = plan.things[host]
         day = int(plan.rng.integers(3, 28))

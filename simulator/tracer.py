@@ -156,11 +156,11 @@ def hit(
                 if low_z > t.boxes[b, 5]:
                     break  # sorted: all that follow are lower
                 if t.crown[b] == 1:
-                    at, which = _crown(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, best)
+                    at, which = _crown(t, t.first[b], t.many[b], ox, oy, oz, dx, dy, dz, best)
                 else:
                     # bodies have no bottom face: a ray that goes down ends where the body does
                     foot = min(best, (t.boxes[b, 2] - oz) * sink) if dz < -1e-6 else best
-                    at, which = _convex(t, t.first[b], t.count[b], ox, oy, oz, dx, dy, dz, foot)
+                    at, which = _convex(t, t.first[b], t.many[b], ox, oy, oz, dx, dy, dz, foot)
                 if which >= 0 and at < best:
                     best, body, part = at, b, which
                     if dz < 0.0:
