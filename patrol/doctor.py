@@ -98,10 +98,10 @@ def _libraries(_: Settings) -> Found:
         import pycolmap
         import rasterio
 
-        from flight.links import dronekit
+        import patrol.wiring
     except ImportError as err:
         return Found("libraries", False, str(err), "run `make install`")
-    said = f"OpenCV {cv2.__version__}, pycolmap {pycolmap.__version__}, GDAL {rasterio.__gdal_version__}, {dronekit.__name__}"
+    said = f"OpenCV {cv2.__version__}, pycolmap {pycolmap.__version__}, GDAL {rasterio.__gdal_version__}, adapters of {patrol.wiring.__name__}"
     return Found("libraries", True, said)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
+from flight.calendar import Miss, Placement, Plan
 from geo.frames import LonLat
 from patrol import records, repositories
 from patrol.api import rim
@@ -18,6 +18,7 @@ from patrol.api import schemas as wire
 from patrol.api.desk import ReconLead, Viewer, Work, workplace_of
 from patrol.fleetwatch import FleetWatch, Sighting
 from patrol.pipeline import recon
+from patrol.values import load
 
 router = APIRouter(prefix="/api", tags=["flight"])
 LIVE_S = 0.2  # five positions a second to the browser
@@ -66,20 +67,35 @@ def calendar(work: Work, _: Viewer) -> list[wire.CalendarEntry]:
             return []
         names = {a.id: a.name for a in repositories.areas.where(session)}
         missions = {(m.area_id, m.fly_on): m.id for m in repositories.missions.where(session)}
-    return [_entry(e, names, missions) for e in plans[0].record["entries"]]
+        plan = load(Plan, dict(plans[0].record))
+    placed = [_placed(p, names, missions) for p in plan.placements]
+    return sorted([*placed, *(_missed(m, names) for m in plan.misses)], key=lambda e: (e.day, e.area_id))
 
 
-def _entry(e: dict[str, Any], names: dict[Any, str], missions: dict[Any, str]) -> wire.CalendarEntry:
-    day = datetime.fromisoformat(e["day"]).date()
+def _placed(p: Placement, names: dict[Any, str], missions: dict[Any, str]) -> wire.CalendarEntry:
+    said = wire.Text2(zh="；".join(r.zh for r in p.reasons), en="; ".join(r.en for r in p.reasons))
     return wire.CalendarEntry(
-        day=day,
-        area_id=e["area_id"],
-        area_name=names.get(e["area_id"], e["area_id"]),
-        kind=e["kind"],
-        aircraft_id=e["aircraft_id"],
-        placed=e["placed"],
-        reason=wire.Text2(zh=e["reason"]["zh"], en=e["reason"]["en"]),
-        mission_id=missions.get((e["area_id"], day)),
+        day=p.day,
+        area_id=p.area_id,
+        area_name=names.get(p.area_id, p.area_id),
+        kind="patrol" if p.whole_area else "recheck",
+        aircraft_id=p.aircraft_ids[0] if p.aircraft_ids else None,
+        placed=True,
+        reason=said,
+        mission_id=missions.get((p.area_id, p.day)),
+    )
+
+
+def _missed(m: Miss, names: dict[Any, str]) -> wire.CalendarEntry:
+    return wire.CalendarEntry(
+        day=m.due,
+        area_id=m.area_id,
+        area_name=names.get(m.area_id, m.area_id),
+        kind="recheck" if m.demand_id else "patrol",
+        aircraft_id=None,
+        placed=False,
+        reason=wire.Text2(zh=m.reason.zh, en=m.reason.en),
+        mission_id=None,
     )
 
 

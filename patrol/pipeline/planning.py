@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
-
-from flight.survey import survey_mission
-from shapely.geometry import Polygon
 
 from airspace.clearance import Clearance, clear
 from airspace.permitted import permitted_outline
@@ -18,10 +14,11 @@ from flight.errors import PlanningError
 from flight.fleet import Aircraft
 from flight.formats import plan as plan_format
 from flight.formats import waypoints as waypoints_format
-from flight.mission import Mission
+from flight.mission import Mission, survey_mission
+from flight.pace import time_s
 from flight.routes import Airway
 from flight.volumes import clear_mission, length_m, operating_outline
-from geo.area import Area
+from geo.area import Area, AreaId
 from geo.frames import metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
@@ -55,18 +52,17 @@ def plan_missions(
     *,
     by: str,
     kind: str = "survey",
-    part: Polygon | None = None,
     overlap_forward: float = 0.8,
     overlap_side: float = 0.7,
     plan_id: str | None = None,
 ) -> tuple[records.MissionRecord, ...]:
-    """The missions that cover an area (or `part` of it, in degrees) on a day, checked against airspace and kept with their files.
+    """The missions that cover an area on a day, checked against airspace and kept with their files.
 
-    Raises PlanningError when nothing may be flown, with the reasons of the airspace.
+    The line grid belongs to the area, so every cycle takes its photos from the same stations. Raises PlanningError when nothing may
+    be flown, with the reasons of the airspace.
     """
     zones, permits = air(work)
-    flown = area if part is None else replace(area, outline=part.intersection(area.outline))
-    span, height = flying_span(day), coverage.flying_height(area, aircraft.camera, area.gsd_m, None)
+    span, height = flying_span(day), coverage.flying_height(area, aircraft.camera)
     ceiling = Height(height.metres + MARGIN_M, Datum.GROUND)
     permitted = permitted_outline(
         operating_outline(area, (aircraft.home,), REACH_M),
@@ -79,20 +75,12 @@ def plan_missions(
     )
     if permitted.is_empty or permitted.intersection(area.outline_m).is_empty:
         raise PlanningError(f"area {area.name} cannot be flown: {_why(area, zones, permits, ceiling, span, work)}")
-    lines = coverage.lines(
-        flown,
-        aircraft.camera,
-        permitted=permitted,
-        gsd_m=area.gsd_m,
-        overlap_forward=overlap_forward,
-        overlap_side=overlap_side,
-        angle_deg=coverage.lattice_of(area.outline_m, aircraft.camera, height, overlap_forward, overlap_side, None).angle_deg,
-    )
-    made = []
-    for sortie in sorties.split(lines, aircraft, aircraft.home, airway=Airway(permitted), frame=area.frame):
+    lines = coverage.lines(area, aircraft.camera, permitted=permitted, overlap_forward=overlap_forward, overlap_side=overlap_side)
+    airway, made = Airway(permitted), []
+    for sortie in sorties.split(lines, aircraft, aircraft.home, airway=airway, frame=area.frame):
         name = f"{area.name}-{day:%Y%m%d}-{sortie.number}of{sortie.of}"
-        mission = survey_mission(sortie, name=name, version=1, permitted=permitted)
-        details = {"photos": sortie.photos, "duration_s": sortie.time_s, "height_m": height.metres}
+        mission = survey_mission(sortie, name=name, airway=airway)
+        details = {"photos": sortie.photos, "height_m": height.metres}
         made.append(
             keep_mission(
                 work, mission, aircraft, kind=kind, by=by, day=day, area_id=area.id, plan_id=plan_id, span=span, details=details
@@ -143,6 +131,8 @@ def keep_mission(
             **(details or {}),
             "items": len(mission.items),
             "length_m": length_m(mission, metric_frame(mission.home)),
+            "duration_s": time_s(mission),
+            "notes": list(mission.notes),
             "path": [[p.lon_deg, p.lat_deg] for p in mission.path],
             "clearance": dump(verdict),
         },
@@ -173,10 +163,10 @@ def plan_month(work: Workplace, start: date, *, by: str, days: int = 30) -> reco
         fleet = repositories.aircraft.where(session)
         last = repositories.last_accepted(session)
         demands = tuple(
-            calendar.Demand(o.area_id, o.not_before, o.not_after, f"复核 recheck of case {o.case_id}", place=o.place)
+            calendar.Demand(o.id, AreaId(o.area_id), o.not_before, o.not_after, f"复核 recheck of case {o.case_id}", o.place)
             for o in repositories.open_rechecks(session)
         )
-    plan = calendar.schedule(areas, last, demands, fleet, start, days=days)
+    plan = calendar.schedule(areas, {AreaId(k): v for k, v in last.items()}, demands, fleet, start, days=days)
     record = records.PlanRecord(repositories.new_id(), start, days, work.clock.now(), by, dump(plan))
     with work.database.write() as session:
         repositories.plans.add(session, record)
