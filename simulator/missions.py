@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from shapely.geometry import Point, Polygon
-
 
 class Cmd(IntEnum):
     """Commands that this autopilot flies or carries out."""
@@ -185,17 +183,3 @@ def rings_whole(items: Sequence[Stored]) -> bool:
             return False
         seq += count
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """Where the vehicle may be, in its own metres east and north."""
-
-    stay_in: tuple[Polygon, ...] = ()
-    keep_out: tuple[Polygon, ...] = ()
-
-    def allows(self, x_m: float, y_m: float, *, any_of: bool) -> bool:
-        """Whether a place is permitted; several inclusions mean their union (`any_of`) or their intersection."""
-        place = Point(x_m, y_m)
-        inside = [p.covers(place) for p in self.stay_in]
-        return (not inside or (any if any_of else all)(inside)) and not any(p.contains(place) for p in self.keep_out)

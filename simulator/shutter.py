@@ -68,8 +68,8 @@ class Shutter:
         """Take no further photo by time."""
         self._left = 0
 
-    def take(self, now: Instant) -> Photo:
-        """Take one photo."""
+    def pointing(self, now: Instant) -> tuple[float, float]:
+        """(pitch, yaw) of the camera in degrees."""
         pitch, yaw = self.pitch_deg, now.yaw_deg % 360.0
         if self.roi is not None:
             east, north, up = (self.roi[i] - now.place[i] for i in range(3))
@@ -77,6 +77,11 @@ class Shutter:
             pitch = math.degrees(math.atan2(up, level))
             if level > 0.01:
                 yaw = math.degrees(math.atan2(east, north)) % 360.0
+        return pitch, yaw
+
+    def take(self, now: Instant) -> Photo:
+        """Take one photo."""
+        pitch, yaw = self.pointing(now)
         photo = Photo(len(self.photos) + 1, now.at_s, now.place, 0.0, pitch, yaw)
         self.photos.append(photo)
         return photo

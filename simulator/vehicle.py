@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from shapely.geometry import Point, Polygon
-
-from simulator.missions import ABSOLUTE_FRAMES, NAV, Cmd, Fence, FenceCmd, Kind, Store, Stored
+from simulator.fence import Fence, read_fence
+from simulator.manoeuvres import SPOOL_S, Go, Hold, Origin, Stage, Touch, Turn, down, homewards, jump, onward, stages_of
+from simulator.missions import ABSOLUTE_FRAMES, NAV, Cmd, Kind, Store, Stored
 from simulator.motion import Arc, Body, Limits, Line, Segment, Vec, exit_speed, length, minus
 from simulator.parameters import Parameters
 from simulator.shutter import Instant, Shutter
@@ -22,7 +22,6 @@ STEP_S = 0.02
 _G = 9.80665
 _DRAG_S = 0.15  # lean of the airframe: acceleration per speed
 _SLEW_DEG_S = 60.0
-_SPOOL_S = 2.0
 
 
 class Mode(IntEnum):
@@ -62,57 +61,6 @@ class Reached:
     """A mission item was completed."""
 
     seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Go:
-    """Fly straight to a place; `onward` are the places after it, for the speed at its corner."""
-
-    end: Vec
-    onward: tuple[Vec, ...] = ()
-    down_m_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Circle a centre, from where the vehicle is."""
-
-    centre: Vec
-    turns: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Stay for some seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """Be on the ground: stop the motors."""
-
-
-Stage = Go | Turn | Hold | Touch
-
-
-class Origin:
-    """The place of switching on: degrees and metres through the ellipsoid's radii there (WGS 84)."""
-
-    def __init__(self, lon_deg: float, lat_deg: float, altitude_m: float) -> None:
-        self.lon_deg, self.lat_deg, self.altitude_m = lon_deg, lat_deg, altitude_m
-        a, e2 = 6378137.0, 0.00669437999014
-        w = 1.0 - e2 * math.sin(math.radians(lat_deg)) ** 2
-        self._north_m = math.radians(1.0) * (a * (1.0 - e2) / w**1.5 + altitude_m)
-        self._east_m = math.radians(1.0) * (a / math.sqrt(w) + altitude_m) * math.cos(math.radians(lat_deg))
-
-    def metres(self, lon_deg: float, lat_deg: float) -> tuple[float, float]:
-        """(east, north) of a place in degrees."""
-        return (lon_deg - self.lon_deg) * self._east_m, (lat_deg - self.lat_deg) * self._north_m
-
-    def degrees(self, place: Vec) -> tuple[float, float]:
-        """(lon, lat) of a place in metres."""
-        return self.lon_deg + place[0] / self._east_m, self.lat_deg + place[1] / self._north_m
 
 
 class Vehicle:
@@ -219,7 +167,7 @@ class Vehicle:
         if self.landed:
             return None
         if mode in (Mode.RTL, Mode.LAND):
-            self._break_into(self._homewards() if mode is Mode.RTL else self._down(self.body.stopping_point()))
+            self._break_into(self._homewards() if mode is Mode.RTL else down(self.body.stopping_point(), self.parameters))
         else:
             self._break_into([Go(self.body.stopping_point())])
         return None
@@ -270,7 +218,7 @@ class Vehicle:
         if self.mode is not Mode.GUIDED or not self.armed or not self.landed or up_m <= 0:
             return "Takeoff: needs GUIDED, armed and on the ground"
         self.landed = False
-        self._set_stages([Hold(_SPOOL_S), Go((self.body.p[0], self.body.p[1], self.home[2] + up_m))])
+        self._set_stages([Hold(SPOOL_S), Go((self.body.p[0], self.body.p[1], self.home[2] + up_m))])
         return None
 
     def go_to(self, place: Vec) -> str | None:
@@ -310,7 +258,7 @@ class Vehicle:
             if self.mode is Mode.AUTO and not self.landed:
                 self._break_into([Go(self.body.stopping_point())])
         if kind is Kind.FENCE:
-            self._fence = self._read_fence(self.store.lists[kind])
+            self._fence = read_fence(self.store.lists[kind], self.origin)
 
     # --- how it goes on ---
 
@@ -402,7 +350,7 @@ class Vehicle:
                 self.landed = self.landed and item.command != Cmd.TAKEOFF
                 return
             if item.command == Cmd.DO_JUMP:
-                seq = self._jump(seq, item, self._jumps)
+                seq = jump(seq, item, self._jumps)
                 continue
             self.do(item)
             seq += 1
@@ -417,86 +365,15 @@ class Vehicle:
             act(item)
         return act is not None
 
-    def _jump(self, seq: int, item: Stored, counts: dict[int, int]) -> int:
-        target, times = int(item.params[0]), int(item.params[1])
-        if times >= 0 and counts.get(seq, 0) >= times:
-            return seq + 1
-        counts[seq] = counts.get(seq, 0) + 1
-        return target
-
-    def _onward(self, seq: int) -> tuple[Vec, ...]:
-        """The places flown through after waypoint `seq` without a stop, far enough to brake in."""
-        items, counts, places, reach = (
-            self.store.lists[Kind.MISSION],
-            dict(self._jumps),
-            [self.place_of(self.store.lists[Kind.MISSION][seq])],
-            0.0,
-        )
-        seq += 1
-        while seq < len(items) and len(places) < 40 and reach < 120.0:
-            item = items[seq]
-            if item.command == Cmd.DO_JUMP:
-                seq = self._jump(seq, item, counts)
-                continue
-            if item.command in NAV:
-                if item.command not in (Cmd.WAYPOINT, Cmd.LOITER_TIME, Cmd.LOITER_UNLIM):
-                    break
-                places.append(self.place_of(item))
-                reach += length(minus(places[-1], places[-2]))
-                if item.command != Cmd.WAYPOINT or item.params[0] > 0:
-                    break
-            seq += 1
-        return tuple(places[1:])
-
     def _stages_of(self, seq: int, item: Stored) -> list[Stage]:
-        here, there = self.body.reference, self.place_of(item)
-        hold = item.params[0]
-        if item.command == Cmd.TAKEOFF:
-            return [Hold(_SPOOL_S if self.landed else 0.0), Go((here[0], here[1], max(there[2], here[2])))]
-        if item.command == Cmd.WAYPOINT:
-            return [Go(there), Hold(hold)] if hold > 0 else [Go(there, self._onward(seq))]
-        if item.command == Cmd.LOITER_TIME:
-            return [Go(there), Hold(hold)]
-        if item.command == Cmd.LOITER_UNLIM:
-            return [Go(there), Hold(math.inf)]
-        if item.command == Cmd.LOITER_TURNS:
-            return self._circle(here, there, item)
-        if item.command == Cmd.LAND:
-            level = (there[0], there[1], here[2])
-            return [Go(level), *self._down(level)]
         if item.command == Cmd.RTL:
             return self._homewards()
-        return [Hold(max(0.0, hold))]  # DELAY, CONDITION_DELAY
-
-    def _circle(self, here: Vec, centre: Vec, item: Stored) -> list[Stage]:
-        radius = abs(item.params[2]) or 10.0
-        e, n = here[0] - centre[0], here[1] - centre[1]
-        off = math.hypot(e, n)
-        e, n = (e / off, n / off) if off > 1e-3 else (0.0, 1.0)
-        edge = centre[0] + e * radius, centre[1] + n * radius, centre[2]
-        return [Go(edge), Turn(centre, math.copysign(item.params[0] or 1.0, item.params[2] or 1.0))]
+        after = onward(self.store.lists[Kind.MISSION], seq, self._jumps, self.place_of)
+        return stages_of(item, self.body.reference, self.place_of(item), after, self.parameters)
 
     def _homewards(self) -> list[Stage]:
-        here = self.body.stopping_point()
-        goal = self._return_point(here)
-        p = self.parameters
-        up = max(here[2], self.home[2] + p["RTL_ALT"] / 100)
-        level = (goal[0], goal[1], up)
-        return [Go(here), Go((here[0], here[1], up)), Go(level), Hold(p["RTL_LOIT_TIME"] / 1000), *self._down(level)]
-
-    def _return_point(self, here: Vec) -> Vec:
-        p = self.parameters
-        reach = p["RALLY_LIMIT_KM"] * 1000 or math.inf
         rally = [self.place_of(i) for i in self.store.lists[Kind.RALLY]]
-        near = [r for r in rally if math.hypot(r[0] - here[0], r[1] - here[1]) <= reach]
-        options = near + ([self.home] if p["RALLY_INCL_HOME"] or not near else [])
-        return min(options, key=lambda r: math.hypot(r[0] - here[0], r[1] - here[1]))
-
-    def _down(self, above: Vec) -> list[Stage]:
-        p = self.parameters
-        low = min(above[2], p["LAND_ALT_LOW"] / 100)
-        ground = (above[0], above[1], 0.0)
-        return [Go(above), Go((above[0], above[1], low)), Go(ground, down_m_s=p["LAND_SPEED"] / 100), Hold(1.0), Touch()]
+        return homewards(self.body.stopping_point(), self.home, rally, self.parameters)
 
     def _set_stages(self, stages: Iterable[Stage]) -> None:
         self._stages, self._stage = deque(stages), None
@@ -562,21 +439,10 @@ class Vehicle:
             return False
         return not kinds & 4 or self._fence.allows(place[0], place[1], any_of=bool(int(self.parameters["FENCE_OPTIONS"]) & 2))
 
-    def _read_fence(self, items: tuple[Stored, ...]) -> Fence:
-        shapes: dict[bool, list[Polygon]] = {True: [], False: []}
-        seq = 0
-        while seq < len(items):
-            item = items[seq]
-            count = 1
-            if item.command in (FenceCmd.POLYGON_INCLUSION, FenceCmd.POLYGON_EXCLUSION):
-                count = int(item.params[0])
-                ring = [self.origin.metres(i.y / 1e7, i.x / 1e7) for i in items[seq : seq + count]]
-                shapes[item.command == FenceCmd.POLYGON_INCLUSION].append(Polygon(ring))
-            elif item.command in (FenceCmd.CIRCLE_INCLUSION, FenceCmd.CIRCLE_EXCLUSION):
-                centre = Point(self.origin.metres(item.y / 1e7, item.x / 1e7))
-                shapes[item.command == FenceCmd.CIRCLE_INCLUSION].append(centre.buffer(item.params[0], quad_segs=32))
-            seq += count
-        return Fence(tuple(shapes[True]), tuple(shapes[False]))
+    @property
+    def pointing(self) -> tuple[float, float]:
+        """(pitch, yaw) of the camera in degrees."""
+        return self.shutter.pointing(self._instant())
 
     def _instant(self) -> Instant:
         return Instant(self.t, self.body.p, self.yaw_deg)

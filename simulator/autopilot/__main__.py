@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from simulator.autopilot.wire import Autopilot, Peer
+from simulator.manoeuvres import Origin
 from simulator.missions import Kind, Store
 from simulator.parameters import Parameters
-from simulator.vehicle import Origin, Vehicle
+from simulator.vehicle import Vehicle
 
 _SILENT_S = 15.0  # a UDP address that says nothing for so long is no longer written to
 _TICK_S = 0.01

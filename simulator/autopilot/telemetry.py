@@ -94,7 +94,19 @@ class Telemetry:
         present = sensors | mav.MAV_SYS_STATUS_PREARM_CHECK
         remaining = max(0, math.floor(v.battery * 100 + 1e-9))
         return mav.MAVLink_sys_status_message(
-            present, present, health, 100, round(self._volts() * 1000), min(32767, round(self._amperes() * 100)), remaining, 0, 0, 0, 0, 0, 0
+            present,
+            present,
+            health,
+            100,
+            round(self._volts() * 1000),
+            min(32767, round(self._amperes() * 100)),
+            remaining,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
         )
 
     def battery_status(self) -> Any:
@@ -135,7 +147,7 @@ class Telemetry:
     def mount_status(self) -> Any:
         """Where the gimbal looks."""
         v = self._vehicle
-        return mav.MAVLink_mount_status_message(0, 0, round(v.shutter.pitch_deg * 100), 0, 0, 0)
+        return mav.MAVLink_mount_status_message(0, 0, round(v.pointing[0] * 100), 0, 0, 0)
 
     def home_position(self) -> Any:
         """Where it returns to."""

