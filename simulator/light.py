@@ -1,6 +1,8 @@
 """Light: what comes along each ray, from the colour of what it hits, the sun, its cast shadows, and the sky.
 
 What a surface looks like does not depend on where the camera stands. Textures are read at a size that fits the distance.
+
+The compiled code is kept between runs by this file's own date: after a change in `tracer` alone, clear `__pycache__`.
 """
 
 from __future__ import annotations
