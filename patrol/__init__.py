@@ -1,1 +1,3 @@
 """The composition root: settings, store, queue, HTTP, command line."""
+
+VERSION = "0.1.0"

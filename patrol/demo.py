@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from imagery.quality import screen
 from imagery.survey import area_from_photos
-from shapely.geometry import Polygon, mapping
+from shapely.geometry import Polygon
 
 from airspace.zones import Zone, ZoneKind
 from change_detect.candidate import Candidate, Kind
@@ -30,11 +31,12 @@ from geo.frames import LonLat
 from geo.progress import Progress
 from geo.times import LOCAL_ZONE, FixedClock, local_day, utc
 from imagery.photos import read_folder
-from patrol import auth, database, records, repositories, simulation
+from patrol import auth, database, records, repositories, serving, simulation, terminal
 from patrol.pipeline import casework, comparing, flying, planning, surveying
 from patrol.pipeline.areas import keep_area
 from patrol.settings import Settings
 from patrol.stages import Stage, Stages
+from patrol.values import dump
 from patrol.wiring import Workplace, workplace
 from simulator.town import Town, make_town
 
@@ -338,6 +340,56 @@ def _close_one(
     return int(done.state is CaseState.CLOSED)
 
 
-def truth_geojson(town: Town) -> str:
-    """What was truly built, for a look beside the map."""
-    return json.dumps({"type": "FeatureCollection", "features": [t.as_feature() for t in town.truth(0, 30)]}, default=mapping)
+def run(
+    settings: Settings, *, real: tuple[Path, Path] | None, seed: int, serve_page: bool, port: int, json_file: Path | None
+) -> None:
+    """The whole demo for the command line: measure, print, write, and leave the page running."""
+    fresh(settings)
+    stages = Stages()
+    with workplace(settings) as work:
+        login, password = first_admin(work)
+    with terminal.bar() as progress:
+        if real is None:
+            report = simulated_month(settings, seed=seed, progress=progress, stages=stages)
+            measured, shown = dump(report), _summary(report)
+        else:
+            found = real_pair(settings, *real, progress=progress, stages=stages)
+            measured, shown = dump(found), (("候选 candidates", found["candidates"]), ("抑制 suppressed", found["suppressed"]))
+    terminal.out.print(terminal.table("空中巡查演示 demo", ("", ""), shown))
+    rows = [(s.name, f"{s.wall_s:.1f}", f"{s.cpu_s:.1f}", f"{s.peak_mb:.0f}") for s in stages.found]
+    rows.append(("total", f"{sum(s.wall_s for s in stages.found):.1f}", f"{sum(s.cpu_s for s in stages.found):.1f}", ""))
+    terminal.out.print(terminal.table("各阶段 stages", ("stage", "wall s", "CPU s", "peak MB"), rows))
+    if json_file is not None:
+        json_file.write_text(json.dumps(measured, ensure_ascii=False, indent=1) + "\n")
+    if serve_page:
+        _leave_running(settings, port, login, password, simulated=real is None)
+
+
+def _summary(r: Report) -> Sequence[tuple[str, Any]]:
+    error = "—" if r.position_error_m is None else f"{r.position_error_m:.2f} m"
+    return (
+        ("新建筑召回率 recall", f"{r.recall:.2f}"),
+        ("精确率 precision", f"{r.precision:.2f}"),
+        ("误报 false alarms", r.false_alarms),
+        ("位置误差 position error", error),
+        ("立案 cases", r.cases),
+        ("销号 closed", r.closed),
+        ("抑制 suppressed", r.suppressed),
+        ("漏检 missed", ", ".join(r.missed) or "—"),
+    )
+
+
+def _leave_running(settings: Settings, port: int, login: str, password: str, *, simulated: bool) -> None:
+    with workplace(settings) as work, work.database.read() as session:
+        fleet = repositories.aircraft.where(session)
+    with ExitStack() as stack:
+        if simulated:
+            for n, aircraft in enumerate(fleet, start=1):
+                url = stack.enter_context(simulation.vehicle(aircraft.home, speedup=1.0, sysid=n))
+                with workplace(settings) as work, work.database.write() as session:
+                    repositories.aircraft.put(session, replace(aircraft, link_url=url))
+        terminal.out.print(
+            f"\n页面 page: [bold]http://127.0.0.1:{port}/[/bold]   用户 login: [bold]{login}[/bold]   "
+            f"密码 password: [bold]{password}[/bold]   (Ctrl-C 结束 ends it)"
+        )
+        serving.serve(settings, "127.0.0.1", port, worker=True)

@@ -96,12 +96,14 @@ def _libraries(_: Settings) -> Found:
     try:
         import cv2
         import pycolmap
-        import rasterio
 
         import patrol.wiring
+        from patrol import tiles
     except ImportError as err:
         return Found("libraries", False, str(err), "run `make install`")
-    said = f"OpenCV {cv2.__version__}, pycolmap {pycolmap.__version__}, GDAL {rasterio.__gdal_version__}, adapters of {patrol.wiring.__name__}"
+    said = (
+        f"OpenCV {cv2.__version__}, pycolmap {pycolmap.__version__}, {tiles.gdal_version()}, adapters of {patrol.wiring.__name__}"
+    )
     return Found("libraries", True, said)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,17 @@ class FleetWatch:
         """Begin to look for the fleet."""
         self._thread = threading.Thread(target=self._look, name="fleet-watch", daemon=True)
         self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Until every aircraft with an address has answered, or the time is over."""
+        wanted = {a.id for a in aircraft_of(self._work) if a.link_url}
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not all(self._good(i) for i in wanted):
+            time.sleep(0.1)
+
+    def _good(self, aircraft_id: str) -> bool:
+        link = self.link(aircraft_id)
+        return link is not None and link.state().position_good
 
     def stop(self) -> None:
         """Hang up everywhere."""

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import rio_tiler
 from numpy.typing import NDArray
 from rio_tiler.errors import TileOutsideBounds
 from rio_tiler.io import Reader
@@ -21,6 +22,11 @@ _HEIGHT_RGBA = np.array(
 
 class Outside(LookupError):
     """The tile holds nothing of this survey."""
+
+
+def gdal_version() -> str:
+    """The GDAL behind the tiles."""
+    return f"rio-tiler {rio_tiler.__version__}"
 
 
 def ortho_tile(path: Path, z: int, x: int, y: int) -> bytes:

@@ -14,7 +14,7 @@ from flight.links.dronekit import DronekitVehicle
 from flight.links.mavlink import MavlinkVehicle
 from geo.progress import Progress, silent
 from geo.times import Clock, SystemClock
-from imagery.engines.colmap import ColmapEngine
+from imagery.engines.colmap import ColmapReconstructor
 from imagery.reconstruct import Reconstructor
 from patrol.blobs import BlobFolder
 from patrol.database import Database
@@ -37,7 +37,7 @@ class Workplace:
 
     def reconstructor(self) -> Reconstructor:
         """The engine that makes blocks of photos."""
-        return ColmapEngine()
+        return ColmapReconstructor()
 
     def detector(self, progress: Progress = silent) -> Detector:
         """What finds changes."""

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
+from patrol import VERSION
 from patrol.api import cases, flights, review, signing
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
@@ -20,7 +21,6 @@ from patrol.fleetwatch import FleetWatch
 from patrol.wiring import Workplace
 
 PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
-VERSION = "0.1.0"
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

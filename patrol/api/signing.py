@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from patrol import auth
+from patrol import VERSION, auth
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import COOKIE, Someone, Work
@@ -65,8 +65,6 @@ def me(user: Someone) -> wire.Me:
 @router.get("/health", operation_id="health")
 def health(work: Work) -> wire.Health:
     """Whether the database answers, and whether a worker takes the jobs that wait."""
-    from patrol.api.app import VERSION
-
     database, worker = True, True
     try:
         with work.database.read() as session:
