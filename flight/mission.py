@@ -57,6 +57,8 @@ class Mission:
         if not self.name.isprintable():
             raise PlanningError(f"a mission's name stands in one line of its files: {self.name!r} does not")
         object.__setattr__(self, "home", on_grid(self.home))
+        # .plan files keep polygons and circles apart: one order for all, so that the hash survives every format
+        object.__setattr__(self, "fence", tuple(sorted(self.fence, key=lambda area: area.centre is not None)))
 
     @property
     def sha256(self) -> str:
@@ -122,14 +124,15 @@ def survey_mission(
     items.append(Item(Cmd.RETURN_TO_LAUNCH, ItemFrame.MISSION))
     places = tuple(p for p in rally if airway.holds(sortie.frame.xy(p)))
     top = max(i.altitude_m for i in items if i.place is not None)
-    notes = [NO_TERRAIN] if ground is flat else []
+    fence = fence_around(sortie.path, airway.permitted, sortie.frame, sortie.aircraft.limits.fence_items)
+    notes = [*([NO_TERRAIN] if ground is flat else []), *fence.notes]
     notes += safe_returns(sortie.path, [sortie.frame.xy(sortie.home), *(sortie.frame.xy(p) for p in places)], airway)
     return Mission(
         name=name,
         version=version,
         home=sortie.home,
         items=tuple(items),
-        fence=fence_around(sortie.path, airway.permitted, sortie.frame, sortie.aircraft.limits.fence_items),
+        fence=fence.areas,
         rally=tuple(RallyPoint(p, top) for p in places[: sortie.aircraft.limits.rally_points]),
         cruise_speed_m_s=sortie.speed_m_s,
         home_altitude_m=home_altitude_m,

@@ -98,7 +98,8 @@ def orbit(
             f"{turns} turns need {len(items)} items and {aircraft.name} holds {aircraft.max_items}: fly fewer turns"
         )
     places = [p for p in rally if airway.holds(frame.xy(p))]
-    notes = [NO_TERRAIN] if ground is flat else []
+    fence = fence_around(path, airway.permitted, frame, aircraft.limits.fence_items)
+    notes = [*([NO_TERRAIN] if ground is flat else []), *fence.notes]
     if len(free) < len(ring):
         share = 1.0 - len(free) / len(ring)
         notes.append(
@@ -110,7 +111,7 @@ def orbit(
         version=version,
         home=home,
         items=items,
-        fence=fence_around(path, airway.permitted, frame, aircraft.limits.fence_items),
+        fence=fence.areas,
         rally=tuple(RallyPoint(p, altitude) for p in places[: aircraft.limits.rally_points]),
         cruise_speed_m_s=speed,
         notes=tuple(notes),
