@@ -15,10 +15,11 @@ from flight.errors import PlanningError
 from flight.fence import fence_around
 from flight.fleet import Autopilot
 from flight.items import Cmd, FenceArea, Item, ItemFrame, RallyPoint, fence_from_items, on_grid
+from flight.pace import vertical_s, way_s
 from flight.routes import Airway
 from flight.sorties import Sortie
 from flight.terrain import NO_TERRAIN, Ground, flat, profile
-from geo.frames import XY, Frame, LonLat
+from geo.frames import XY, Frame, LonLat, metric_frame
 
 __all__ = [
     "Cmd",
@@ -30,6 +31,7 @@ __all__ = [
     "fence_from_items",
     "safe_returns",
     "survey_mission",
+    "time_s",
     "waypoint",
 ]
 
@@ -156,6 +158,14 @@ def safe_returns(path: Sequence[XY], landings: Sequence[XY], airway: Airway) -> 
         f"from {unsafe} of {len(corners)} corners a straight return to the nearest landing place leaves permitted air: "
         f"pause and fly the planned way back, or add rally points (有 {unsafe} 处直线返航会越出许可空域，请按规划航线返回或增设备降点)"
     ]
+
+
+def time_s(mission: Mission) -> float:
+    """Modelled seconds of a whole mission, from its own items."""
+    frame = metric_frame(mission.home)
+    path = [frame.xy(p) for p in mission.path]
+    top = max((item.altitude_m for item in mission.items if item.place is not None), default=0.0)
+    return way_s([p for i, p in enumerate(path) if not i or p != path[i - 1]], mission.cruise_speed_m_s) + vertical_s(top)
 
 
 @dataclass(frozen=True, slots=True)

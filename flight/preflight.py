@@ -12,8 +12,7 @@ from airspace.reasons import Reason
 from flight.fleet import Aircraft
 from flight.items import Cmd
 from flight.link import VehicleState
-from flight.mission import Mission
-from flight.pace import vertical_s, way_s
+from flight.mission import Mission, time_s
 from geo.frames import metric_frame
 from geo.times import utc
 
@@ -155,11 +154,3 @@ def _same(case: _Case) -> Iterator[Reason]:
 
 
 _CHECKS: tuple[Callable[[_Case], Iterator[Reason]], ...] = (_airspace, _link, _place, _battery, _items, _same)
-
-
-def time_s(mission: Mission) -> float:
-    """Modelled seconds of a whole mission, from its own items."""
-    frame = metric_frame(mission.home)
-    path = [frame.xy(p) for p in mission.path]
-    top = max((item.altitude_m for item in mission.items if item.place is not None), default=0.0)
-    return way_s([p for i, p in enumerate(path) if not i or p != path[i - 1]], mission.cruise_speed_m_s) + vertical_s(top)
