@@ -40,6 +40,13 @@ export function post<P extends Routes<"post">>(path: P, ...[ask]: Rest<Ask<Opera
   return call("POST", path, ask) as Promise<Answer<Operation<P, "post">>>;
 }
 
+/** Send one file as a form part named `file`. */
+export async function upload(path: string, values: Record<string, string>, file: File): Promise<unknown> {
+  const form = new FormData();
+  form.append("file", file, file.name);
+  return send(path, fill(path, values), { method: "POST", credentials: "same-origin", body: form });
+}
+
 interface Loose {
   path?: unknown;
   query?: unknown;
@@ -53,6 +60,10 @@ async function call(method: string, path: string, ask: Loose = {}): Promise<unkn
     init.headers = { ...init.headers, "Content-Type": "application/json" };
     init.body = JSON.stringify(ask.body ?? {});
   }
+  return send(path, address, init);
+}
+
+async function send(path: string, address: string, init: RequestInit): Promise<unknown> {
   let response: Response;
   try {
     response = await fetch(address, init);

@@ -30,3 +30,8 @@ export function showHeight(map: GlMap, comparison: Comparison | null, after: Sur
   map.setLayoutProperty("height", "visibility", opacity > 0 ? "visible" : "none");
   map.setPaintProperty("height", "raster-opacity", opacity);
 }
+
+/** Newest orthophotos as the ground under paths and taps. */
+export function addGroundRaster(map: GlMap, surveys: readonly Survey[]): void {
+  for (const survey of surveys) put(map, `ground-${survey.id}`, ortho(survey), survey, map.getLayer("zone-fill-suitable") ? "zone-fill-suitable" : "area-line");
+}

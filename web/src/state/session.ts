@@ -22,6 +22,11 @@ whenSignedOut(() => {
   localStorage.removeItem(KEPT);
 });
 
+/** Whether the reader's role allows something; the server asks again at every act. */
+export function may(permission: string): boolean {
+  return session.me?.permissions.includes(permission) ?? false;
+}
+
 /** Ask once, when the page opens, whether the last session still stands. */
 export async function resume(): Promise<void> {
   try {

@@ -2,7 +2,7 @@
 import { reactive } from "vue";
 
 import { Refused } from "../api/client";
-import type { Reason, Text2 } from "../api/types";
+import type { Problem, Reason, Text2 } from "../api/types";
 import { both } from "../text";
 
 export interface Toast {
@@ -27,12 +27,18 @@ export function cheer(text: Text2): void {
 /** Tell the reader what went wrong. Being signed out is told by the login page itself. */
 export function complain(error: unknown): void {
   if (error instanceof Refused && error.status === 401) return;
-  if (error instanceof Refused) warn(error.problem.text, error.problem.reasons ?? []);
+  if (error instanceof Refused) warn(headline(error.problem), error.problem.reasons ?? []);
   else warn(both("app.failed", { what: error instanceof Error ? error.message : String(error) }));
 }
 
+/** What stands above the reasons; the server's text may be the reasons themselves once more. */
+export function headline(problem: Problem): Text2 {
+  const first = problem.reasons?.[0];
+  return first && problem.text.zh.includes(first.text.zh) ? both("app.refused") : problem.text;
+}
+
 export function warn(text: Text2, reasons: Reason[] = []): void {
-  if (toasts.some((t) => t.tone === "bad" && t.text.en === text.en)) return;
+  if (toasts.some((t) => t.tone === "bad" && t.text.en === text.en && t.reasons.length === reasons.length)) return;
   show({ id: ++last, tone: "bad", text, reasons }, 12000);
 }
 

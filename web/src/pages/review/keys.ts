@@ -1,5 +1,6 @@
 /** Triage in seconds: one key for each thing that a reviewer does all day. */
-import { decide, review, select, selected, step } from "../../state/review";
+import { decide, DECISIONS, review, select, selected, step } from "../../state/review";
+import { may } from "../../state/session";
 import { flicker, view } from "../../state/view";
 
 function isTyping(target: EventTarget | null): boolean {
@@ -13,7 +14,7 @@ export function listen(reject: () => void): () => void {
     k: () => step(-1),
     c: () => void confirm(),
     r: () => {
-      if (selected.value && (selected.value.state === "triage" || selected.value.state === "detected")) reject();
+      if (selected.value && DECISIONS[selected.value.state].includes("reject") && may("triage")) reject();
     },
     s: () => (view.mode = view.mode === "swipe" ? "after" : "swipe"),
     h: () => (view.height = !view.height),
@@ -35,5 +36,5 @@ export function listen(reject: () => void): () => void {
 
 async function confirm(): Promise<void> {
   const finding = selected.value;
-  if (finding && !review.deciding && (await decide(finding, "confirm"))) select(finding.id);
+  if (finding && may("triage") && (await decide(finding, "confirm"))) select(finding.id);
 }
