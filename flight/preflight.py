@@ -16,6 +16,8 @@ from flight.mission import Mission, time_s
 from geo.frames import metric_frame
 from geo.times import utc
 
+__all__ = ["FRESH", "Preflight", "check", "time_s"]
+
 FRESH = timedelta(minutes=30)  # Art. 20: an emergency zone is announced 30 min before, so an older answer may miss one
 _HOME_M = 30.0  # farther from the planned home, routes and heights no longer hold
 _LEAST_BATTERY = 0.3
