@@ -27,12 +27,12 @@ def read_outline(geometry: Any) -> Outline:
         outline = MultiPolygon([_polygon(c, f"polygon {i}, ") for i, c in enumerate(coordinates, start=1)])
     else:
         raise AirspaceError(f"its geometry is {kind!r}; a zone is a Polygon or MultiPolygon")
-    if outline.area == 0:
-        raise AirspaceError("the outline has no area")
     if not outline.is_valid:
         raise AirspaceError(
             f"the outline is broken: {explain_validity(outline)} (lon, lat); repair it in the program that drew it"
         )
+    if outline.area == 0:
+        raise AirspaceError("the outline has no area")
     return outline
 
 
