@@ -1,0 +1,305 @@
+"""The true orthophoto of a block: every cell painted by the photo that looks down on it, seams feathered, one light over all.
+
+Works tile by tile in serpentines, with the photos of a few tiles in memory at a time; each is decoded once when they fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geo.grid import Grid, Window
+from geo.progress import Progress, silent
+from imagery import mosaic, raster
+from imagery.errors import SurveyError
+from imagery.mosaic import NOBODY, Labels, Scene
+from imagery.pairs import footprint
+from imagery.photos import read_pixels
+from imagery.projection import Projector
+from imagery.reconstruct import Block
+from imagery.stereo import Metres
+from imagery.surface import native_gsd_m
+from imagery.tone import Thumbnail, Tone, tones
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+NO_SOURCE = 65535
+NO_ANGLE = 255
+_TILE = 1024
+_LABEL_M = 0.3
+_LABEL_CELLS = 40_000_000  # label cells of the whole area at most: they are kept in memory
+_TONE_M = 1.2
+_PHOTO_BYTES = 900_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OrthoFiles:
+    """Three rasters on the area's grid.
+
+    `ortho`: RGB cloud-optimised GeoTIFF with an inner mask. `off_nadir`: uint8 degrees, 255 unknown. `source`: uint16 number of
+    the block's view, 65535 unknown.
+    """
+
+    ortho: Path
+    off_nadir: Path
+    source: Path
+
+    @staticmethod
+    def of(folder: Path) -> OrthoFiles:
+        """The names of a folder's ortho files."""
+        return OrthoFiles(*(folder / f"{name}.tif" for name in ("ortho", "off_nadir", "source")))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all three are there."""
+        return all(p.exists() for p in (self.ortho, self.off_nadir, self.source))
+
+
+def build(
+    block: Block,
+    surface: Path,
+    grid: Grid,
+    folder: Path,
+    progress: Progress = silent,
+    *,
+    confidence: Path | None = None,
+    compression: raster.Compression = "jpeg",
+) -> OrthoFiles:
+    """The orthophoto over `surface` (metres of the block's datum, NaN unknown) on `grid`; finished files are taken as they are.
+
+    `confidence` (uint8 per cent, see `surface.SurfaceFiles`) tells where the surface is smoothed before it is painted.
+
+    Raises SurveyError when no photo shows the area.
+    """
+    files = OrthoFiles.of(folder)
+    if files.whole:
+        return files
+    folder.mkdir(parents=True, exist_ok=True)
+    scene = _scene(block, surface, confidence, grid)
+    windows = _footprints(block, scene)
+    labels = mosaic.label(scene, windows)
+    if not (labels != NOBODY).any():
+        raise SurveyError("no photo shows the area: do its outline and the photos lie at the same place?")
+    light = _light(block, scene, windows, progress)
+    eye = _Photos(block, grid.gsd_m)
+    tiles = _render(scene, labels, light, eye, surface, grid, progress)
+    _write_sides(scene, labels, grid, files)
+    raster.write_cog(files.ortho, grid, tiles, compression=compression)
+    return files
+
+
+def _scene(block: Block, surface: Path, confidence: Path | None, grid: Grid) -> Scene:
+    """The surface on label cells, without gaps, and the photos as projectors."""
+    cell = max(_LABEL_M, math.sqrt(grid.rows * grid.cols / _LABEL_CELLS) * grid.gsd_m)
+    k = max(1, round(cell / grid.gsd_m))
+    cells = Grid(grid.frame, grid.gsd_m * k, grid.west_m, grid.north_m, -(-grid.rows // k), -(-grid.cols // k))
+    heights = np.full(cells.shape, np.nan, np.float32)
+    guessed = np.zeros(cells.shape, bool)
+    for tile in cells.tiles(max(64, _TILE // k)):
+        fine = Window(
+            tile.row * k, tile.col * k, min(tile.rows * k, grid.rows - tile.row * k), min(tile.cols * k, grid.cols - tile.col * k)
+        )
+        piece = raster.read_window(surface, fine)[k // 2 :: k, k // 2 :: k] - np.float32(block.offset_m[2])
+        at = slice(tile.row, tile.row + piece.shape[0]), slice(tile.col, tile.col + piece.shape[1])
+        heights[at] = piece
+        if confidence is not None:
+            sure = raster.read_window(confidence, fine)[k // 2 :: k, k // 2 :: k]
+            guessed[at] = (sure == 0) | (sure > 100)
+    known = np.isfinite(heights)
+    projectors = tuple(Projector.of(block.camera(v), v.pose, block.offset_m) for v in block.views)
+    whole = mosaic.without_gaps(heights)
+    soft, softness = mosaic.softened(whole, guessed | ~known, cells.gsd_m)
+    whole += softness * (soft - whole)
+    return Scene(cells, k, whole, soft, softness, mosaic.believed(known, cells.gsd_m), projectors, block.offset_m)
+
+
+def _footprints(block: Block, scene: Scene) -> list[Window | None]:
+    """The label cells each view may paint; None for views that look elsewhere or at the horizon."""
+    low = float(np.percentile(scene.heights_m, 1)) + block.offset_m[2]
+    windows: list[Window | None] = []
+    for i in range(len(block.views)):
+        outline = footprint(block, i, low)
+        west, south, east, north = outline.bounds if outline is not None else (0.0, 0.0, 0.0, 0.0)
+        gw, gs, ge, gn = scene.cells.bounds_m
+        apart = outline is None or west >= ge or east <= gw or south >= gn or north <= gs
+        windows.append(None if apart else scene.cells.window((west, south, east, north)))
+    return windows
+
+
+def _light(block: Block, scene: Scene, windows: list[Window | None], progress: Progress) -> list[Tone | None]:
+    """The tone of every view, from its thumbnail over the ground."""
+    step = max(1, round(_TONE_M / scene.cells.gsd_m))
+    west, north = scene.corner
+    cell = scene.cells.gsd_m * step
+    shape = (-(-scene.cells.rows // step), -(-scene.cells.cols // step))
+    heights = scene.heights_m[step // 2 :: step, step // 2 :: step]
+    heights = cv2.copyMakeBorder(heights, 0, shape[0] - heights.shape[0], 0, shape[1] - heights.shape[1], cv2.BORDER_REPLICATE)
+    thumbnails: list[Thumbnail | None] = []
+    for i, window in enumerate(windows):
+        progress(i, len(windows), "ortho: light")
+        if window is None:
+            thumbnails.append(None)
+            continue
+        r0, c0 = window.row // step, window.col // step
+        r1, c1 = min(shape[0], -(-(window.row + window.rows) // step)), min(shape[1], -(-(window.col + window.cols) // step))
+        part = Window(r0, c0, r1 - r0, c1 - c0)
+        x, y = Grid(scene.cells.frame, cell, west, north, *shape).centres(part)
+        view, projector = block.views[i], scene.projectors[i]
+        small = read_pixels(view.path, reduce=8 if projector.numbers[19] >= 1600 else 2)
+        # Smoothed to the width of a tone cell, so that what lies between two cells' centres counts too.
+        width = cell / max(1e-6, float(projector.centre[2] - np.median(heights))) * projector.numbers[12]
+        factor = small.shape[1] / projector.numbers[19]
+        small = cv2.blur(small, (max(1, round(width * factor)),) * 2)
+        map_x, map_y = projector.scaled(factor).over(x, y, heights[part.slices])
+        seen = (map_x > 2) & (map_y > 2) & (map_x < small.shape[1] - 3) & (map_y < small.shape[0] - 3)
+        colours = cv2.remap(small, map_x, map_y, cv2.INTER_LINEAR).astype(np.float32)
+        u, v = map_x / small.shape[1] * 2 - 1, map_y / small.shape[0] * 2 - 1
+        central = np.clip(1 - u * u, 0, 1) * np.clip(1 - v * v, 0, 1)
+        thumbnails.append(Thumbnail(part, colours, seen, np.where(seen, central**2 + 1e-4, 0).astype(np.float32)))
+    return tones(thumbnails, shape)
+
+
+class _Photos:
+    """Decoded photos, the least lately used forgotten first."""
+
+    def __init__(self, block: Block, gsd_m: float) -> None:
+        self._block = block
+        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        ratio = gsd_m / native_gsd_m(block)
+        self._reduce = next((r for r in (8, 4, 2) if ratio >= 0.9 * r), 1)
+
+    def __getitem__(self, index: int) -> Pixels:
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        pixels = read_pixels(self._block.views[index].path, reduce=self._reduce)
+        room = _PHOTO_BYTES - pixels.nbytes
+        while self._kept and sum(p.nbytes for p in self._kept.values()) > room:
+            self._kept.popitem(last=False)
+        self._kept[index] = pixels
+        return pixels
+
+
+def _render(
+    scene: Scene, labels: Labels, light: list[Tone | None], photos: _Photos, surface: Path, grid: Grid, progress: Progress
+) -> Iterator[tuple[Window, Pixels, Mask]]:
+    k = scene.factor
+    size = max(1, _TILE // k)
+    tiles = sorted(scene.cells.tiles(size), key=lambda t: (t.row, t.col if t.row // size % 2 == 0 else -t.col))
+    for done, tile in enumerate(tiles):
+        fine = Window(
+            tile.row * k, tile.col * k, min(tile.rows * k, grid.rows - tile.row * k), min(tile.cols * k, grid.cols - tile.col * k)
+        )
+        painted = labels[tile.slices] != NOBODY
+        if painted.any():
+            yield fine, _paint(scene, labels, light, photos, surface, grid, tile, fine), _upsampled(painted, k, fine)
+        progress(done + 1, len(tiles), "ortho: tiles")
+
+
+def _upsampled(layer: NDArray[Any], k: int, fine: Window) -> NDArray[Any]:
+    return layer.repeat(k, axis=0).repeat(k, axis=1)[: fine.rows, : fine.cols]
+
+
+def _paint(
+    scene: Scene, labels: Labels, light: list[Tone | None], photos: _Photos, surface: Path, grid: Grid, tile: Window, fine: Window
+) -> Pixels:
+    """RGB of one tile."""
+    k = scene.factor
+    heights = _heights(scene, surface, tile, fine)
+    x, y = grid.centres(fine)
+    x, y = x - scene.offset_m[0], y - scene.offset_m[1]
+    total = np.zeros((fine.rows, fine.cols, 3), np.float32)
+    weight = np.zeros((fine.rows, fine.cols), np.float32)
+    for view, share in mosaic.weights(scene, labels, tile).items():
+        rows, cols = np.flatnonzero(share.any(axis=1)), np.flatnonzero(share.any(axis=0))
+        r0, r1, c0, c1 = max(0, rows[0] - 1), min(tile.rows, rows[-1] + 2), max(0, cols[0] - 1), min(tile.cols, cols[-1] + 2)
+        at = slice(r0 * k, min(r1 * k, fine.rows)), slice(c0 * k, min(c1 * k, fine.cols))
+        w = cv2.resize(share[r0:r1, c0:c1], ((c1 - c0) * k, (r1 - r0) * k), interpolation=cv2.INTER_LINEAR)
+        w = np.ascontiguousarray(w[: at[0].stop - at[0].start, : at[1].stop - at[1].start])
+        picture, projector = photos[view], scene.projectors[view]
+        map_x, map_y = projector.scaled(picture.shape[1] / projector.numbers[19]).over(x[at[1]], y[at[0]], heights[at])
+        pixels = cv2.remap(picture, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        tone = light[view]
+        assert tone is not None
+        field = _field(tone, scene, grid, fine, at)
+        _add(total[at], weight[at], pixels, w, tone.gain, field)
+    return _finished(total, weight)
+
+
+def _heights(scene: Scene, surface: Path, tile: Window, fine: Window) -> Metres:
+    """The surface of a tile on the orthophoto's cells; where it is unknown or guessed, smoothed."""
+    k = scene.factor
+    heights: Metres = raster.read_window(surface, fine) - np.float32(scene.offset_m[2])
+    size = (tile.cols * k, tile.rows * k)
+    softness = cv2.resize(scene.softness[tile.slices], size, interpolation=cv2.INTER_LINEAR)[: fine.rows, : fine.cols]
+    soft = cv2.resize(scene.soft_m[tile.slices], size, interpolation=cv2.INTER_LINEAR)[: fine.rows, : fine.cols]
+    unknown = ~np.isfinite(heights)
+    heights[unknown] = soft[unknown]
+    heights += softness * (soft - heights)
+    return heights
+
+
+def _field(tone: Tone, scene: Scene, grid: Grid, fine: Window, at: tuple[slice, slice]) -> Metres:
+    """A tone's field on a part of a tile, `(rows, cols, 3)`."""
+    step = max(1, round(_TONE_M / scene.cells.gsd_m)) * scene.factor
+    row, col = fine.row + at[0].start, fine.col + at[1].start
+    size = (at[1].stop - at[1].start, at[0].stop - at[0].start)
+    to_tone = np.array(
+        [
+            [1 / step, 0, (col + 0.5) / step - 0.5 - tone.window.col],
+            [0, 1 / step, (row + 0.5) / step - 0.5 - tone.window.row],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(tone.field, to_tone, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+@njit(cache=True)
+def _add(total: Metres, weight: Metres, pixels: Pixels, share: Metres, gain: Metres, field: Metres) -> None:
+    for i in range(share.shape[0]):
+        for j in range(share.shape[1]):
+            w = share[i, j]
+            if w > 0:
+                weight[i, j] += w
+                for b in range(3):
+                    total[i, j, b] += w * (pixels[i, j, b] * gain[b] + field[i, j, b])
+
+
+@njit(cache=True)
+def _finished(total: Metres, weight: Metres) -> Pixels:
+    out = np.zeros(total.shape, np.uint8)
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            if weight[i, j] > 0:
+                for b in range(3):
+                    out[i, j, b] = int(min(255.0, max(0.0, total[i, j, b] / weight[i, j] + 0.5)))
+    return out
+
+
+def _write_sides(scene: Scene, labels: Labels, grid: Grid, files: OrthoFiles) -> None:
+    """Who painted each cell, and how steeply it looked."""
+    k = scene.factor
+    layers = (
+        (files.off_nadir, mosaic.off_nadir(scene, labels), "uint8", NO_ANGLE),
+        (files.source, labels.astype(np.uint16), "uint16", NO_SOURCE),
+    )
+    for path, layer, dtype, nodata in layers:
+        with raster.written(path, grid, dtype, nodata=nodata) as out:
+            for tile in scene.cells.tiles(max(1, _TILE // k)):
+                fine = Window(
+                    tile.row * k,
+                    tile.col * k,
+                    min(tile.rows * k, grid.rows - tile.row * k),
+                    min(tile.cols * k, grid.cols - tile.col * k),
+                )
+                out.write(fine, _upsampled(layer[tile.slices], k, fine))
