@@ -14,7 +14,6 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from imagery.quality import screen
 from imagery.survey import area_from_photos
 from shapely.geometry import Polygon
 
@@ -31,6 +30,7 @@ from geo.frames import LonLat
 from geo.progress import Progress
 from geo.times import LOCAL_ZONE, FixedClock, local_day, utc
 from imagery.photos import read_folder
+from imagery.quality import screen
 from patrol import auth, database, records, repositories, serving, simulation, terminal
 from patrol.pipeline import casework, comparing, flying, planning, surveying
 from patrol.pipeline.areas import keep_area
@@ -256,12 +256,13 @@ def _scored(work: Workplace, town: Town, area: Area, pair: records.ComparisonRec
     truths = town.truth(0, 30)
     with work.database.read() as session:
         found = repositories.candidates_of(session, pair.id)
-    candidates = tuple(_candidate(area, c) for c in found)
+    candidates = tuple(candidate_of(area, c) for c in found)
     told = tuple(Truth(t.id, area.frame.to_metres(t.outline), t.height_m, is_structure=t.is_structure) for t in truths)
     return score(candidates, told, coverage=area.outline_m), truths
 
 
-def _candidate(area: Area, c: records.CandidateRecord) -> Candidate:
+def candidate_of(area: Area, c: records.CandidateRecord) -> Candidate:
+    """A stored candidate as change detection made it, in metres of the area."""
     outline = area.frame.to_metres(c.outline)
     assert isinstance(outline, Polygon)
     return Candidate(c.id, outline, c.area_m2, c.area_sigma_m2, c.height_m, Kind(c.kind), c.score, c.reasons, c.suppressed)

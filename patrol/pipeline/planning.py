@@ -14,7 +14,8 @@ from flight.errors import PlanningError
 from flight.fleet import Aircraft
 from flight.formats import plan as plan_format
 from flight.formats import waypoints as waypoints_format
-from flight.mission import Mission, survey_mission, time_s
+from flight.mission import Mission, survey_mission
+from flight.preflight import time_s
 from flight.routes import Airway
 from flight.volumes import clear_mission, length_m, operating_outline
 from geo.area import Area, AreaId
