@@ -127,7 +127,7 @@ def _calibrated(width_px: int, height_px: int, tags: Mapping[str, object], xmp: 
         fx, fy, dx, dy, k1, k2, p1, p2, k3 = lens
         cx, cy = width_px / 2 + dx * factor, height_px / 2 + dy * factor
         full = (fx * factor, fy * factor, cx, cy, k1, k2, p1, p2, k3)
-        return _fitted(width_px, height_px, full)
+        return nearest_camera(width_px, height_px, full)
     if focal is None or focal <= 0 or not 0.3 < focal / full_width < 15:
         return None
     return Camera(width_px, height_px, focal * factor, centre_x * factor, (centre_y or 0.0) * factor)
@@ -141,7 +141,7 @@ def _dewarp(text: str) -> tuple[float, ...] | None:
     return tuple(float(v) for v in values[:9] if v is not None)
 
 
-def _fitted(width_px: int, height_px: int, full: tuple[float, ...]) -> Camera:
+def nearest_camera(width_px: int, height_px: int, full: tuple[float, ...]) -> Camera:
     """The nearest `Camera` (one focal length, no k3) to a lens (fx, fy, cx, cy, k1, k2, p1, p2, k3), over the whole picture."""
     fx, fy, cx, cy, k1, k2, p1, p2, k3 = full
     gx, gy = np.meshgrid(np.linspace(-0.5, 0.5, 15) * width_px / fx, np.linspace(-0.5, 0.5, 15) * height_px / fy)

@@ -160,7 +160,7 @@ def _far(photos: Sequence[Photo], area: Area | None) -> Found:
     if area is not None:
         outline = area.outline_m
         prepare(outline)
-        apart = np.array([outline.distance(at) for at in shapely_points(area.frame.xy_array(lonlat))])
+        apart = np.array([outline.distance(at) for at in np.atleast_1d(np.asarray(shapely_points(area.frame.xy_array(lonlat))))])
         far = {int(i): float(apart[i]) for i in np.flatnonzero(apart > _NEAR_M)}
         what = {"what_zh": "巡查单元", "what_en": "the area"}
     else:

@@ -9,7 +9,6 @@ written into the block's stats.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -321,7 +320,8 @@ class _Run:
         )
         keep = self.folder / "kept.tmp"
         shutil.rmtree(keep, ignore_errors=True)
-        self._keep(keep / "engine", model, replace(roll, images={p.sha256: i for p, i in zip(own, ids, strict=True)}))
+        mine = replace(roll, images={p.sha256: i for p, i in zip(own, ids, strict=True)})
+        store.keep(keep / "engine", model, mine, self.shelf)
         block = Block(
             frame=self.frame,
             offset_m=offset,
@@ -337,18 +337,6 @@ class _Run:
         saved = block.save(self.folder / "block")
         shutil.rmtree(keep, ignore_errors=True)
         return saved
-
-    def _keep(self, folder: Path, model: pycolmap.Reconstruction, roll: Roll) -> None:
-        (folder / "model").mkdir(parents=True)
-        model.write(folder / "model")
-        roll.write(folder)
-        (folder / "features").mkdir()
-        for sha256 in roll.images:
-            source, target = self.shelf / f"{sha256}.npz", folder / "features" / f"{sha256}.npz"
-            try:
-                os.link(source, target)
-            except OSError:
-                shutil.copy2(source, target)
 
     def _stats(
         self,

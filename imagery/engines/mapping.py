@@ -225,3 +225,19 @@ def register_into(
         adjust(model, free_lenses=free_lenses, free_focals=False, workers=workers, frozen=frozen)
         mapper.filter_points(options)
     mapper.end_reconstruction(False)
+
+
+def triangulate(database: Path, model: pycolmap.Reconstruction, folder: Path) -> pycolmap.Reconstruction:
+    """Points under poses that are known and do not move."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = SEED
+    options.ba_refine_focal_length = False
+    options.ba_refine_extra_params = False
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        made = pycolmap.triangulate_points(model, database, folder, folder, options=options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    made.update_point_3d_errors()
+    return made

@@ -6,6 +6,8 @@ Its own coordinates are frame metres less a whole-metre offset, so that nothing 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -172,3 +174,39 @@ def keep_only(model: pycolmap.Reconstruction, ids: Collection[int]) -> None:
     for number in list(model.reg_frame_ids()):
         if not any(data.id in kept for data in model.frame(number).data_ids):
             model.deregister_frame(number)
+
+
+def keep(folder: Path, model: pycolmap.Reconstruction, roll: Roll, shelf: Path) -> None:
+    """Put together what a later survey needs to register into this model: the model, who is who, and the keypoints."""
+    (folder / "model").mkdir(parents=True)
+    model.write(folder / "model")
+    roll.write(folder)
+    (folder / "features").mkdir()
+    for sha256 in roll.images:
+        source, target = shelf / f"{sha256}.npz", folder / "features" / f"{sha256}.npz"
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+
+
+def posed(
+    roll: Roll,
+    cameras: Mapping[str, Camera],
+    camera_of: Mapping[str, str],
+    poses: Mapping[str, Pose],
+    offset: Sequence[float],
+    shelf: Path,
+) -> pycolmap.Reconstruction:
+    """A model of images with known poses and no points yet."""
+    model = pycolmap.Reconstruction()
+    for name, camera in cameras.items():
+        model.add_camera_with_trivial_rig(to_solver(camera, roll.cameras[name]))
+    for sha256, number in roll.images.items():
+        pose = poses[sha256]
+        rotation = pose.matrix
+        shift = -rotation @ (pose.centre - np.asarray(offset))
+        pixels = features.load(shelf, sha256).keypoints[:, :2].astype(np.float64)
+        image = pycolmap.Image(name=sha256, keypoints=pixels, camera_id=roll.cameras[camera_of[sha256]], image_id=number)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.column_stack([rotation, shift])))
+    return model
