@@ -14,7 +14,6 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from imagery.survey import area_from_photos
 from shapely.geometry import Polygon
 
 from airspace.zones import Zone, ZoneKind
@@ -31,6 +30,7 @@ from geo.progress import Progress
 from geo.times import LOCAL_ZONE, FixedClock, local_day, utc
 from imagery.photos import read_folder
 from imagery.quality import screen
+from imagery.survey import area_from_photos
 from patrol import auth, database, records, repositories, serving, simulation, terminal
 from patrol.pipeline import casework, comparing, flying, planning, surveying
 from patrol.pipeline.areas import keep_area
@@ -89,12 +89,20 @@ def first_admin(work: Workplace) -> tuple[str, str]:
     return user.login, chosen
 
 
-def simulated_month(settings: Settings, *, seed: int, progress: Progress, stages: Stages) -> Report:
+def simulated_month(
+    settings: Settings,
+    *,
+    seed: int,
+    progress: Progress,
+    stages: Stages,
+    size_m: tuple[float, float] = SIZE_M,
+    structures: int = 11,
+) -> Report:
     """Plan, fly day 0 and day 30, compare, open cases, close one by a recheck flight, and hold all of it against the truth."""
     clock = FixedClock(_at(FIRST_DAY))
     with workplace(settings, clock=clock) as work:
         with stages.stage("town"):
-            town = make_town(seed, centre=CENTRE, width_m=SIZE_M[0], depth_m=SIZE_M[1])
+            town = make_town(seed, centre=CENTRE, width_m=size_m[0], depth_m=size_m[1], structures=structures)
             area, aircraft = _set_up(work, town)
         with stages.stage("plan"):
             planning.plan_month(work, FIRST_DAY, by=BY)

@@ -16,7 +16,10 @@ from uuid import uuid4
 import pytest
 
 from dispatch.actor import Actor, Role
+from geo.progress import silent
 from geo.times import FixedClock
+from patrol.settings import Settings
+from tests.loop.month import SIZE_M, STRUCTURES, Month
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 DATABASES = ("sqlite", "postgresql")
@@ -181,3 +184,18 @@ def clock() -> FixedClock:
 def chief() -> Actor:
     """One person with every role: for tests that are not about roles."""
     return Actor("chief", "王队", frozenset(Role) - {Role.SYSTEM})
+
+
+@pytest.fixture(scope="session")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
+    """A simulated month on a small town; the tests that use it only look."""
+    from patrol import demo
+    from patrol.stages import Stages
+    from patrol.wiring import workplace
+
+    settings = Settings(home=tmp_path_factory.mktemp("month"), database_url="", broker_url="")
+    demo.fresh(settings)
+    with workplace(settings) as work:
+        login, password = demo.first_admin(work)
+    report = demo.simulated_month(settings, seed=3, progress=silent, stages=Stages(), size_m=SIZE_M, structures=STRUCTURES)
+    return Month(settings, report, login, password)
