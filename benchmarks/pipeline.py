@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -16,17 +17,20 @@ from typing import Any
 
 import geopandas
 import numpy as np
-from imagery.survey import area_from_photos
+from PIL import Image
 from scipy import ndimage
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon, box
+from shapely.ops import unary_union
 
 from benchmarks.report import DATA, Row, publish
 from change_detect.candidate import outline_of
 from change_detect.evaluate import Score, Truth, is_hit, score
-from geo.area import Area
+from geo.area import Area, AreaId
+from geo.frames import LonLat, metric_frame
 from geo.grid import Window
 from imagery.photos import read_folder
 from imagery.quality import screen
+from imagery.survey import area_from_photos
 from patrol import demo, repositories, terminal
 from patrol.pipeline import comparing, surveying
 from patrol.pipeline.areas import keep_area
@@ -140,6 +144,48 @@ def planted(settings: Settings) -> list[Row]:
     return _pair(settings, root / "before", root / "after", "planted_sheffield", root / "truth_wgs84.geojson")
 
 
+def fort_collins(settings: Settings) -> list[Row]:
+    """Finished orthophotos without georeferencing: the new roof between 2023-12-08 and 2024-03-12."""
+    root, stages = _folder("repeat_ortho", "fort_collins"), Stages()
+    gsd_m, name = 0.146, "fort_collins"
+    with Image.open(root / "2023-12-08.jpg") as picture:
+        width, height = picture.size
+    frame = metric_frame(LonLat(lon_deg=-105.077, lat_deg=40.549))
+    middle = frame.xy(LonLat(lon_deg=-105.077, lat_deg=40.549))
+    x, y = round(middle.x_m), round(middle.y_m)
+    half_x, half_y = width * gsd_m / 2, height * gsd_m / 2
+    outline = frame.to_degrees(box(x - half_x, y - half_y, x + half_x, y + half_y))
+    with workplace(settings) as work:
+        area = keep_area(work, Area(AreaId(name), name, outline, gsd_m=0.15, epsg=frame.epsg), by=BY)
+        made = []
+        for day in ("2023-12-08", "2024-03-12"):
+            with stages.stage("ingest-ortho"), terminal.bar() as progress:
+                made.append(
+                    surveying.adopt(
+                        work, root / f"{day}.jpg", area.id, date.fromisoformat(day), by=BY, gsd_m=gsd_m, progress=progress
+                    )
+                )
+        with stages.stage("compare"), terminal.bar() as progress:
+            pair = comparing.compare(work, area.id, by=BY, progress=progress)
+        with work.database.read() as session:
+            found = [demo.candidate_of(area, c) for c in repositories.candidates_of(session, pair.id)]
+    # The outline is drawn in the later picture's pixels, good to about a metre; the later picture was moved onto the earlier one.
+    corners = json.loads((root / "2024-03-12_coarse_roof.json").read_text())["polygon_px"]
+    roof = Polygon([(x - half_x + u * gsd_m, y + half_y - v * gsd_m) for u, v in corners])
+    shown = [c for c in found if c.suppressed is None]
+    on_roof = [c for c in shown if c.outline.intersection(roof).area > 0.5 * c.outline.area]
+    covered = unary_union([c.outline for c in on_roof]).intersection(roof).area / roof.area if on_roof else 0.0
+    residual = made[1].quality["residual_median_px"]
+    return [
+        Row("new roof: part of it covered", name, round(covered, 3), "", "higher"),
+        Row("candidates on the roof", name, len(on_roof), "", "lower"),
+        Row("candidates elsewhere", name, len(shown) - len(on_roof), "", "lower"),
+        Row("held back with a reason", name, len(found) - len(shown), "", "lower"),
+        Row("residual to reference, median", name, _round(residual), "px", "lower"),
+        *_stages(name, stages),
+    ]
+
+
 def _pair(settings: Settings, before: Path, after: Path, dataset: str, truth_path: Path | None) -> list[Row]:
     stages = Stages()
     with workplace(settings) as work:
@@ -246,6 +292,7 @@ SETS: Mapping[str, Callable[[Settings], list[Row]]] = {
     "brighton_beach": brighton,
     "sheffield_cross": sheffield,
     "planted": planted,
+    "fort_collins": fort_collins,
 }
 
 
