@@ -14,6 +14,7 @@ interface Track {
   to: [number, number];
   since_ms: number;
   trail: [number, number][];
+  aloft: boolean;
 }
 
 export class Fleet {
@@ -39,7 +40,10 @@ export class Fleet {
       track.from = this.between(track, now);
       track.to = place;
       track.since_ms = now;
-      if (craft.state === "flying" || craft.state === "returning") follow(track.trail, place);
+      const aloft = craft.state === "flying" || craft.state === "returning";
+      if (aloft && !track.aloft) track.trail = []; // a new flight draws a new trail
+      if (aloft) follow(track.trail, place);
+      track.aloft = aloft;
       dress(track.marker, craft);
     }
     this.map.getSource<GeoJSONSource>("trails")?.setData(
@@ -74,7 +78,7 @@ export class Fleet {
 
   private born(craft: Aircraft, place: [number, number]): Track {
     const marker = new Marker({ element: figure(craft.name), rotationAlignment: "map" }).setLngLat(place).addTo(this.map);
-    const track: Track = { marker, from: place, to: place, since_ms: 0, trail: [] };
+    const track: Track = { marker, from: place, to: place, since_ms: 0, trail: [], aloft: false };
     this.tracks.set(craft.id, track);
     return track;
   }

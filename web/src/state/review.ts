@@ -143,7 +143,7 @@ const SAID: Record<Decision, Key> = {
 
 /** Which decisions a state allows: the page offers these, the server has the last word. */
 export const DECISIONS: Record<FindingState, readonly Decision[]> = {
-  detected: ["confirm", "reject", "needs_imagery"],
+  detected: ["restore"],
   triage: ["confirm", "reject", "needs_imagery"],
   needs_imagery: ["restore"],
   suppressed: ["restore"],

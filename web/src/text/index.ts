@@ -35,6 +35,12 @@ export function say(text: Text2): string {
   return text[language.value] || text.zh || text.en;
 }
 
+/** A word of the server at the head of a line. */
+export function head(text: Text2): string {
+  const said = say(text);
+  return said.charAt(0).toUpperCase() + said.slice(1);
+}
+
 /** A sentence of the page in both languages, for errors that are kept while the language may change. */
 export function both(key: Key, values: Record<string, string> = {}): Text2 {
   const fill = (said: string): string => said.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);

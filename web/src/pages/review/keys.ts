@@ -1,5 +1,5 @@
 /** Triage in seconds: one key for each thing that a reviewer does all day. */
-import { decide, DECISIONS, review, select, selected, step } from "../../state/review";
+import { decide, DECISIONS, select, selected, step } from "../../state/review";
 import { may } from "../../state/session";
 import { flicker, view } from "../../state/view";
 
