@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from geo.grid import Grid, Window
 from geo.progress import Progress, silent
 
 TILE_M = 26.0
-MOST_TILES = 300
+MOST_TILES = 160
 WORST_P95_PX = 3.0
 WORST_DZ_SIGMA_M = 0.15
 CLEAR_PEAK = 0.30
@@ -70,13 +71,13 @@ class SurveyPair:
         """Whether heights can be compared."""
         return self.before.surface is not None and self.after.surface is not None
 
-    def read(self, window: Window) -> tuple[Layers, Layers]:
-        """Both surveys in one window, the after one shifted, lowered and toned onto the before one."""
-        before = self.before.read(window)
-        after = _moved(self.after, self.grid, window, self.residual)
+    def read(self, window: Window, *, pixels: bool = True) -> tuple[Layers, Layers]:
+        """Both surveys in one window, the after one shifted, lowered and toned onto the before one; `pixels` as in `Source.read`."""
+        before = self.before.read(window, pixels=pixels)
+        after = _moved(self.after, self.grid, window, self.residual, pixels)
         if self.residual.up_m is not None and after.surface is not None:
             after = replace(after, surface=after.surface - self.residual.up_m.at(self.grid, window))
-        return before, replace(after, ortho=self.radiometry.apply(after.ortho))
+        return before, replace(after, ortho=self.radiometry.apply(after.ortho)) if pixels else after
 
     def thinned(self, gsd_m: float) -> SurveyPair:
         """The same pair on cells a whole number of times larger, near `gsd_m`."""
@@ -118,22 +119,22 @@ def align(before: Source, after: Source, progress: Progress = silent) -> SurveyP
     return pair
 
 
-def _moved(source: Source, grid: Grid, window: Window, residual: Residual) -> Layers:
+def _moved(source: Source, grid: Grid, window: Window, residual: Residual, pixels: bool) -> Layers:
     if not residual.moves:
-        return source.read(window)
+        return source.read(window, pixels=pixels)
     east, south = residual.east_m.at(grid, window) / grid.gsd_m, residual.south_m.at(grid, window) / grid.gsd_m
-    reach = int(math.ceil(max(float(np.abs(east).max()), float(np.abs(south).max())))) + 2
+    reach = math.ceil(max(float(np.abs(east).max()), float(np.abs(south).max()))) + 2
     wide = Window(window.row - reach, window.col - reach, window.rows + 2 * reach, window.cols + 2 * reach)
-    layers = source.read(wide)
+    layers = source.read(wide, pixels=pixels)
     mx = (np.arange(window.cols, dtype=np.float32)[None, :] + reach) + east
     my = (np.arange(window.rows, dtype=np.float32)[:, None] + reach) + south
 
-    def move(values: NDArray[np.generic], how: int) -> NDArray[np.generic]:
+    def move(values: NDArray[Any], how: int) -> NDArray[Any]:
         return np.asarray(cv2.remap(values, mx, my, how, borderMode=cv2.BORDER_REPLICATE))
 
     valid = move(layers.valid.astype(np.uint8), cv2.INTER_NEAREST) > 0
     return Layers(
-        move(layers.ortho, cv2.INTER_LINEAR).astype(np.uint8, copy=False),
+        move(layers.ortho, cv2.INTER_LINEAR).astype(np.uint8, copy=False) if pixels else np.zeros((*valid.shape, 3), np.uint8),
         valid,
         None if layers.surface is None else move(layers.surface, cv2.INTER_LINEAR).astype(np.float32, copy=False),
         None if layers.sigma is None else move(layers.sigma, cv2.INTER_LINEAR).astype(np.float32, copy=False),
@@ -167,8 +168,12 @@ def _shift_of(fixed: Metres, moving: Metres, upsample: int) -> tuple[float, floa
     from skimage.registration import phase_cross_correlation
 
     window = cv2.createHanningWindow((fixed.shape[1], fixed.shape[0]), cv2.CV_32F)
-    # spectra of bridges and fields are whitened only half ("phase" alone trusts noise as much as edges): grey is levelled before
-    shift, _, _ = phase_cross_correlation(fixed * window, moving * window, upsample_factor=upsample, normalization=None)
+    # not whitened: "phase" trusts every frequency, noise as much as edges; the grey was levelled and band-passed before
+    if not fixed.any() or not moving.any():
+        return 0.0, 0.0
+    shift, _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
+        fixed * window, moving * window, upsample_factor=upsample, normalization=None
+    )
     return -float(shift[0]), -float(shift[1])
 
 
@@ -180,7 +185,9 @@ def _coarse_shift(before: Source, after: Source, grid: Grid) -> tuple[float, flo
     a, b = before.on(small).read(whole), after.on(small).read(whole)
     both = float(np.mean(a.valid & b.valid))
     if both < 0.02:
-        raise AlignError(f"before and after share {both:.1%} of the area: they show different places, or their coverage hardly meets")
+        raise AlignError(
+            f"before and after share {both:.1%} of the area: they show different places, or their coverage hardly meets"
+        )
     fixed, moving = _grey(a), _grey(b)
     rows, cols = _shift_of(fixed, moving, 10)
     if _agreement(fixed, moving, rows, cols) < _agreement(fixed, moving, 0.0, 0.0) + 0.02:
@@ -247,7 +254,9 @@ def _horizontal(
     joint = np.concatenate([np.abs(left[0]), np.abs(left[1])])
     p95 = float(np.percentile(joint, 95)) * math.sqrt(2.0) / gsd
     if p95 > WORST_P95_PX:
-        warnings.append(f"the registration residual is {p95:.1f} px at the 95th percentile (bar {WORST_P95_PX:.0f}): edges may look changed")
+        warnings.append(
+            f"the registration residual is {p95:.1f} px at the 95th percentile (bar {WORST_P95_PX:.0f}): edges may look changed"
+        )
     return fields[0], fields[1], max(sigma, 0.3 * gsd), p95, int(np.count_nonzero(used))
 
 
@@ -282,7 +291,9 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
     sigma = nmad(left)
     warnings = pair.residual.warnings
     if sigma > WORST_DZ_SIGMA_M:
-        warnings += (f"heights of unchanged ground differ by {sigma:.2f} m (bar {WORST_DZ_SIGMA_M:.2f} m): low objects are less sure",)
+        warnings += (
+            f"heights of unchanged ground differ by {sigma:.2f} m (bar {WORST_DZ_SIGMA_M:.2f} m): low objects are less sure",
+        )
     return replace(pair, residual=replace(pair.residual, up_m=up, sigma_z_m=sigma, warnings=warnings))
 
 

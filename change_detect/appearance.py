@@ -165,8 +165,16 @@ class LookLimits:
 
 
 HOLDS: tuple[tuple[Kind, Callable[[Look, LookLimits], bool], Callable[[Look, LookLimits], str]], ...] = (
-    (Kind.ARTEFACT, lambda f, _l: f.unseen > 0.15, lambda f, _l: f"edge_of_coverage: {f.unseen:.0%} of it and its rim is not seen on both dates"),
-    (Kind.VEGETATION, lambda f, li: f.green > li.green and f.lighter < 10, lambda f, _l: f"vegetation: green {f.green:+.2f}, no lighter than before"),
+    (
+        Kind.ARTEFACT,
+        lambda f, _l: f.unseen > 0.15,
+        lambda f, _l: f"edge_of_coverage: {f.unseen:.0%} of it and its rim is not seen on both dates",
+    ),
+    (
+        Kind.VEGETATION,
+        lambda f, li: f.green > li.green and f.lighter < 10,
+        lambda f, _l: f"vegetation: green {f.green:+.2f}, no lighter than before",
+    ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, _l: f.lighter < -8 and f.chroma_moved < 0.5 * -f.lighter,
@@ -175,19 +183,27 @@ HOLDS: tuple[tuple[Kind, Callable[[Look, LookLimits], bool], Callable[[Look, Loo
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.length_m > li.paving_length_m and f.length_m / (f.area_m2 / f.length_m) > li.paving_ratio,
-        lambda f, _l: f"paving_suspected: a strip {f.length_m:.0f} m long and {f.area_m2 / f.length_m:.0f} m wide; without heights no roof",
+        lambda f, _l: (
+            f"paving_suspected: a strip {f.length_m:.0f} m long and {f.area_m2 / f.length_m:.0f} m wide; without heights no roof"
+        ),
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.contrast < li.contrast or f.edge_after < li.rim,
-        lambda f, _l: f"ground_suspected: stands out from its surroundings by {f.contrast:.0f} only, {f.edge_after:.0%} of its rim is an edge",
+        lambda f, _l: (
+            f"ground_suspected: stands out from its surroundings by {f.contrast:.0f} only, {f.edge_after:.0%} of its rim is an edge"
+        ),
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.straight < li.straight,
         lambda f, _l: f"no_straight_outline: {f.straight:.0%} of it is straight and right-angled",
     ),
-    (Kind.IMAGE_CHANGE, lambda f, li: f.area_m2 < li.least_area_m2, lambda f, li: f"too_small: {f.area_m2:.0f} m2 (limit {li.least_area_m2:.0f} m2)"),
+    (
+        Kind.IMAGE_CHANGE,
+        lambda f, li: f.area_m2 < li.least_area_m2,
+        lambda f, li: f"too_small: {f.area_m2:.0f} m2 (limit {li.least_area_m2:.0f} m2)",
+    ),
 )
 """Why a region is held back; the first match wins."""
 
@@ -216,5 +232,10 @@ def judge(f: Look, *, appeared: bool, limits: LookLimits) -> Judgement:
         if when(f, limits):
             return Judgement(kind, score, reasons, says(f, limits))
     if score < limits.least_score:
-        return Judgement(Kind.IMAGE_CHANGE, score, reasons, f"weak_evidence: score {score:.2f} without heights (limit {limits.least_score:.2f})")
+        return Judgement(
+            Kind.IMAGE_CHANGE,
+            score,
+            reasons,
+            f"weak_evidence: score {score:.2f} without heights (limit {limits.least_score:.2f})",
+        )
     return Judgement(Kind.IMAGE_CHANGE if appeared else Kind.DEMOLISHED, score, reasons, None)

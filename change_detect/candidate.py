@@ -10,13 +10,13 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
-import rasterio.features
 from shapely import affinity
-from shapely.geometry import MultiPolygon, Polygon, box, shape
+from shapely.geometry import MultiPolygon, Polygon, box
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from change_detect.errors import ChangeError
-from change_detect.raster import Mask
+from change_detect.raster import Mask, outlines
 from geo.grid import Grid, Window
 
 KEEPS_IOU = 0.85
@@ -78,8 +78,7 @@ def stable_id(outline: Polygon, before: date, after: date) -> str:
 
 def outline_of(mask: Mask, grid: Grid, window: Window) -> Polygon:
     """The outline of the largest part of a mask, in metres: regularised to its dominant direction where that fits."""
-    transform = grid.part(window).transform
-    parts = [shape(s) for s, v in rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=transform) if v == 1]
+    parts = outlines(mask, grid.part(window))
     if not parts:
         raise ChangeError("an empty mask has no outline")
     raw = max(parts, key=lambda p: float(p.area))
@@ -119,7 +118,7 @@ def _direction(polygon: Polygon) -> float:
     mean = (four * length**2).sum()
     share = abs(mean) / max((length**2).sum(), 1e-9)
     if share < 0.3:
-        corners = np.asarray(polygon.minimum_rotated_rectangle.exterior.coords)
+        corners = np.asarray(_largest(_polygonal(polygon.minimum_rotated_rectangle)).exterior.coords)
         edge = corners[1] - corners[0]
         return math.degrees(math.atan2(edge[1], edge[0])) % 90.0
     return math.degrees(float(np.angle(mean))) / 4.0 % 90.0
@@ -160,16 +159,23 @@ def _stepped(turned: Polygon, step_m: float) -> Polygon | None:
     share = canvas.reshape(rows, fine, cols, fine).mean((1, 3))
     keep = cv2.morphologyEx((share >= 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     cells = [
-        box(west + c * step_m, south + r * step_m, west + (c + 1) * step_m, south + (r + 1) * step_m) for r, c in zip(*np.nonzero(keep), strict=True)
+        box(west + c * step_m, south + r * step_m, west + (c + 1) * step_m, south + (r + 1) * step_m)
+        for r, c in zip(*np.nonzero(keep), strict=True)
     ]
     if not cells:
         return None
-    return _largest(unary_union(cells).simplify(0.01))
+    return _largest(_polygonal(unary_union(cells).simplify(0.01)))
 
 
 def _iou(a: Polygon, b: Polygon) -> float:
     inside = a.intersection(b).area
     return float(inside / (a.area + b.area - inside)) if a.area + b.area > 0 else 0.0
+
+
+def _polygonal(geometry: BaseGeometry) -> Polygon | MultiPolygon:
+    if isinstance(geometry, Polygon | MultiPolygon):
+        return geometry
+    raise ChangeError(f"an outline shrank to a {geometry.geom_type}")
 
 
 def _largest(geometry: Polygon | MultiPolygon) -> Polygon:

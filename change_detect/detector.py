@@ -45,7 +45,7 @@ class GeometryImage:
 
     rule: HeightRule = field(default_factory=HeightRule)
     limits: Limits = field(default_factory=Limits)
-    earth: HeightRule = HeightRule(sure_m=0.5, edge_m=0.3, grow_m=2.0)
+    earth: HeightRule = field(default_factory=lambda: HeightRule(sure_m=0.5, edge_m=0.3, grow_m=2.0))
     look: AppearanceRule = field(default_factory=AppearanceRule)
     look_limits: LookLimits = field(default_factory=LookLimits)
     tile_cells: int = TILE_CELLS
@@ -74,14 +74,14 @@ class GeometryImage:
     def _heights(self, pair: SurveyPair, rule: HeightRule, limits: Limits) -> list[Candidate]:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
 
-        def rises(window: Window) -> tuple[tuple[Layers, Layers], tuple[Rise, Rise]]:
-            before, after = pair.read(window)
+        def rises(window: Window, *, pixels: bool) -> tuple[tuple[Layers, Layers], tuple[Rise, Rise]]:
+            before, after = pair.read(window, pixels=pixels)
             up = rise(before, after, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=rule)
             down = rise(after, before, sigma_xy_m=sigma, gsd_m=grid.gsd_m, rule=rule)
             return (before, after), (up, down)
 
         def marking(window: Window) -> tuple[tuple[Mask, Mask], ...]:
-            return tuple((r.sure, r.near) for r in rises(window)[1])
+            return tuple((r.sure, r.near) for r in rises(window, pixels=False)[1])
 
         margin = math.ceil(rule.reach_m / grid.gsd_m)
         least = math.ceil(0.5 * limits.least_area_m2 / grid.gsd_m**2)
@@ -100,7 +100,7 @@ class GeometryImage:
         for _, batch in sorted(waiting.items()):
             for group in _readable(batch, 3 * self.tile_cells):
                 whole = _cover([w for _, w, _ in group])
-                layers, both = rises(whole)
+                layers, both = rises(whole, pixels=True)
                 for region, window, channel in group:
                     part = _part(window, whole)
                     lower, upper = (_cropped(x, part) for x in (layers if channel == 0 else layers[::-1]))
@@ -113,7 +113,17 @@ class GeometryImage:
         return candidates
 
     def _candidate(
-        self, pair: SurveyPair, region: Region, window: Window, lower: Layers, upper: Layers, gain: Metres, z: Metres, limits: Limits, *, rose: bool
+        self,
+        pair: SurveyPair,
+        region: Region,
+        window: Window,
+        lower: Layers,
+        upper: Layers,
+        gain: Metres,
+        z: Metres,
+        limits: Limits,
+        *,
+        rose: bool,
     ) -> Candidate | None:
         grid, sigma = pair.grid, pair.residual.sigma_xy_m
         body = body_of(gain, placed(region, window), grid.gsd_m)
@@ -170,9 +180,7 @@ def _stated(pair: SurveyPair, grid: Grid, window: Window, body: Mask, verdict: J
     )
 
 
-def _readable(
-    batch: list[tuple[Region, Window, int]], most_cells: int
-) -> Iterator[list[tuple[Region, Window, int]]]:
+def _readable(batch: list[tuple[Region, Window, int]], most_cells: int) -> Iterator[list[tuple[Region, Window, int]]]:
     """A tile's regions in one group, but those that reach far out of it each on its own."""
     together = [b for b in batch if max(b[1].rows, b[1].cols) <= most_cells]
     if together:
@@ -217,4 +225,3 @@ def area_sigma(perimeter_m: float, sigma_xy_m: float, grid: Grid) -> float:
     `sigma_side * sqrt(sum of squared sides)`, which is half the perimeter for a square.
     """
     return math.hypot(sigma_xy_m, grid.gsd_m / math.sqrt(12.0), 0.1) * perimeter_m / 2.0
-

@@ -81,20 +81,20 @@ def fit(uv: Floats, values: Floats, weights: Floats, *, floor: float, rounds: in
     """
     terms = 1 if len(values) < 8 else 3 if len(values) < 40 else 6
     a = design(uv, terms)
-    coefficients = np.zeros(terms)
+    coefficients: Floats = np.zeros(terms)
     coefficients[0] = np.median(values)
-    w = weights
+    w: Floats = weights
     for _ in range(rounds):
         left = values - a @ coefficients
         scale = max(nmad(left), floor)
-        w = weights * np.clip(1.0 - (left / (TUKEY * scale)) ** 2, 0.0, None) ** 2
+        w = np.asarray(weights, np.float64) * np.clip(1.0 - (left / (TUKEY * scale)) ** 2, 0.0, None) ** 2
         if np.count_nonzero(w) < 2 * terms:
             break
         root = np.sqrt(w)
         # a little ridge on the bent terms: few samples must not bend the field far
         ridge = np.diag([0.0, *([1e-3 * w.sum()] * (terms - 1))]) if terms > 1 else np.zeros((1, 1))
         normal = (a * w[:, None]).T @ a + ridge * 1e-2
-        coefficients = np.linalg.solve(normal, (a * root[:, None]).T @ (values * root))
+        coefficients = np.asarray(np.linalg.solve(normal, (a * root[:, None]).T @ (values * root)), np.float64)
     return Field(tuple(float(c) for c in coefficients)), w
 
 

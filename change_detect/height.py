@@ -53,7 +53,9 @@ def noise(lower: Layers, upper: Layers, sigma_xy_m: float, gsd_m: float, rule: H
     assert lower.surface is not None and upper.surface is not None
     variance = np.zeros(lower.surface.shape, np.float32)
     for layers in (lower, upper):
-        own = np.float32(rule.sigma_m) if layers.sigma is None else np.where(np.isfinite(layers.sigma), layers.sigma, rule.sigma_m)
+        own = (
+            np.float32(rule.sigma_m) if layers.sigma is None else np.where(np.isfinite(layers.sigma), layers.sigma, rule.sigma_m)
+        )
         if layers.filled is not None:  # a bridged cell is a guess: three times as unsure
             own = np.where(layers.filled, 3.0 * own, own)
         variance += np.square(own).astype(np.float32)

@@ -140,16 +140,19 @@ def planar_share(surface: Metres, cells: Mask, gsd_m: float, planes: int = 2, to
 
 
 def _best_plane(p: Floats, rng: np.random.Generator, tolerance_m: float) -> Mask:
-    best = np.zeros(len(p), bool)
-    for _ in range(60):
-        a, b, c = p[rng.integers(0, len(p), 3)]
-        n = np.cross(b - a, c - a)
-        if abs(n[2]) <= 0.5 * np.linalg.norm(n):  # steeper than 60 degrees is no roof
-            continue
-        n = n / n[2]
-        on = np.abs((p - a) @ n) < tolerance_m
-        if on.sum() > best.sum():
-            best = on
+    """Which of `(n, 3)` points lie on the fullest of 60 planes through three of them."""
+    a, b, c = (p[i] for i in rng.integers(0, len(p), (3, 60)))
+    u, v = b - a, c - a
+    normal = np.column_stack(
+        [u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1], u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2], u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]]
+    )
+    # steeper than 60 degrees is no roof (and three points in a line make no plane)
+    usable = np.abs(normal[:, 2]) > 0.5 * np.linalg.norm(normal, axis=1)
+    if not usable.any():
+        return np.zeros(len(p), bool)
+    normal = normal[usable] / normal[usable, 2:]
+    on = np.abs(p @ normal.T - np.einsum("ij,ij->i", a[usable], normal)) < tolerance_m
+    best: Mask = on[:, int(on.sum(0).argmax())]
     return best
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import rasterio.features
 from shapely import STRtree
 from shapely.geometry import Polygon
 
@@ -19,7 +18,7 @@ from change_detect.appearance import GSD_M
 from change_detect.candidate import Candidate
 from change_detect.errors import ChangeError
 from change_detect.evaluate import iou
-from change_detect.raster import Mask
+from change_detect.raster import cells_inside
 from change_detect.spectral import Colours, distance_beyond
 from geo.errors import GeoError
 
@@ -100,7 +99,12 @@ def _compared(candidate: Candidate, thing: Known) -> Match:
     wider = candidate.outline.area / thing.outline.area - 1.0
     taller = 0.0 if candidate.height_m is None or thing.height_m is None else candidate.height_m - thing.height_m
     if wider > GROWN_AREA or taller > GROWN_M:
-        return Match(candidate.id, thing.id, Sighting.GROWN, f"grown by {wider:+.0%} in area and {taller:+.1f} m in height since {thing.id}")
+        return Match(
+            candidate.id,
+            thing.id,
+            Sighting.GROWN,
+            f"grown by {wider:+.0%} in area and {taller:+.1f} m in height since {thing.id}",
+        )
     return Match(candidate.id, thing.id, Sighting.SAME, f"the same as {thing.id} ({wider:+.0%} in area, {taller:+.1f} m)")
 
 
@@ -118,7 +122,7 @@ def presence(pair: SurveyPair, outline: Polygon) -> Presence:
         raise ChangeError("the outline to recheck lies outside the area's grid: is it in the area's own frame?") from err
     window = window.grown(8, grid)
     before, after = thin.read(window)
-    inside: Mask = rasterio.features.rasterize([outline], out_shape=(window.rows, window.cols), transform=grid.part(window).transform) > 0
+    inside = cells_inside(outline, grid.part(window))
     if before.surface is not None and after.surface is not None:
         gain = after.surface - before.surface
         # a bridged cell knows nothing about what stands there

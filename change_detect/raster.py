@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import rasterio.features
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as FileWindow
+from shapely.geometry import MultiPolygon, Polygon
 
 from change_detect.errors import RasterError
 from geo.frames import Frame
@@ -101,14 +103,20 @@ class Source:
         """The same survey read on other cells."""
         return replace(self, grid=grid)
 
-    def read(self, window: Window) -> Layers:
-        """The layers of one window of the working grid; cells outside the files are unknown."""
+    def read(self, window: Window, *, pixels: bool = True) -> Layers:
+        """The layers of one window of the working grid; cells outside the files are unknown.
+
+        Without `pixels` the ortho is left unread: black, and valid nowhere (three quarters of the time where only heights count).
+        """
         part = self.grid.part(window)
-        pixels, valid = _read_ortho(self.ortho, part)
+        if pixels:
+            colours, valid = _read_ortho(self.ortho, part)
+        else:
+            colours, valid = np.zeros((*part.shape, 3), np.uint8), np.zeros(part.shape, bool)
         surface = None if self.surface is None else _read_metres(self.surface, part)
         sigma = None if self.sigma is None else _read_metres(self.sigma, part)
         filled = None if self.filled is None else _read_flags(self.filled, part)
-        return Layers(pixels, valid, surface, sigma, filled)
+        return Layers(colours, valid, surface, sigma, filled)
 
 
 def grid_of(path: Path) -> Grid:
@@ -130,9 +138,7 @@ def working_grid(grid: Grid, gsd_m: float = WORKING_GSD_M) -> Grid:
     factor = max(1, round(gsd_m / grid.gsd_m))
     if factor == 1:
         return grid
-    return Grid(
-        grid.frame, grid.gsd_m * factor, grid.west_m, grid.north_m, -(-grid.rows // factor), -(-grid.cols // factor)
-    )
+    return Grid(grid.frame, grid.gsd_m * factor, grid.west_m, grid.north_m, -(-grid.rows // factor), -(-grid.cols // factor))
 
 
 @contextmanager
@@ -149,7 +155,9 @@ def _opened(path: Path) -> Iterator[Any]:
 def _must_overlap(path: Path, grid: Grid) -> None:
     own = grid_of(path)
     if own.frame != grid.frame:
-        raise RasterError(f"{path.name} is in EPSG:{own.frame.epsg}, the area works in EPSG:{grid.frame.epsg}: write it in that frame")
+        raise RasterError(
+            f"{path.name} is in EPSG:{own.frame.epsg}, the area works in EPSG:{grid.frame.epsg}: write it in that frame"
+        )
     w, s, e, n = grid.bounds_m
     ow, os_, oe, on = own.bounds_m
     if ow >= e or oe <= w or os_ >= n or on <= s:
@@ -197,7 +205,13 @@ def _read(file: Any, part: Grid, bands: list[int], thinning: Resampling) -> tupl
     finer = own.a < part.gsd_m * 0.75
     how = thinning if finer or thinning == Resampling.nearest else Resampling.bilinear
     with WarpedVRT(
-        file, crs=file.crs, transform=part.transform, width=part.cols, height=part.rows, resampling=how, add_alpha=_adds_alpha(file)
+        file,
+        crs=file.crs,
+        transform=part.transform,
+        width=part.cols,
+        height=part.rows,
+        resampling=how,
+        add_alpha=_adds_alpha(file),
     ) as warped:
         values = warped.read(bands)
         mask = warped.dataset_mask() if _adds_alpha(file) else warped.read_masks(1)
@@ -207,3 +221,15 @@ def _read(file: Any, part: Grid, bands: list[int], thinning: Resampling) -> tupl
 def _adds_alpha(file: Any) -> bool:
     """A file without nodata and without alpha gets one, so that cells outside it are told from black ones."""
     return file.nodata is None and "alpha" not in {c.name for c in file.colorinterp}
+
+
+def outlines(mask: Mask, grid: Grid) -> tuple[Polygon, ...]:
+    """The outlines along cell borders of every 4-connected part of a mask `(rows, cols)`, in metres of the grid."""
+    found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
+    return tuple(Polygon(g["coordinates"][0], g["coordinates"][1:]) for g, _ in found)
+
+
+def cells_inside(outline: Polygon | MultiPolygon, grid: Grid) -> Mask:
+    """The cells whose centre lies inside an outline in metres, `(rows, cols)`."""
+    inside: Mask = rasterio.features.rasterize([outline], out_shape=grid.shape, transform=grid.transform) > 0
+    return inside

@@ -114,7 +114,9 @@ HOLDS: tuple[_Hold, ...] = (
         "strip",
         Kind.ARTEFACT,
         lambda f, li, _s: f.area_m2 / f.length_m < li.strip_m,
-        lambda f, _l: f"narrow_strip: {f.area_m2 / f.length_m:.1f} m wide on average along {f.length_m:.0f} m: an edge seen twice, a fence or a wall",
+        lambda f, _l: (
+            f"narrow_strip: {f.area_m2 / f.length_m:.1f} m wide on average along {f.length_m:.0f} m: an edge seen twice, a fence or a wall"
+        ),
     ),
     _Hold(
         "ragged",
@@ -163,7 +165,8 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
     reasons = (
         f"{'rose' if rose else 'fell'} by {f.gain_m:.1f} m over {f.area_m2:.0f} m2 ({f.length_m:.1f} x {f.width_m:.1f} m), {f.z:.0f} times its noise",
         f"{f.planar:.0%} planar, rough by {f.rough_m:.2f} m, fills {f.rectangular:.0%} of its rectangle",
-        f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high; ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
+        f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high",
+        f"ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
         "score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
     for hold in HOLDS:
