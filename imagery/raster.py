@@ -15,12 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 import rasterio
+import rasterio.features
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as FileWindow
+from shapely.geometry.base import BaseGeometry
 
 from geo.errors import GeoError
 from geo.frames import Frame
@@ -278,3 +280,9 @@ def save_array(path: Path, **arrays: Array) -> Path:
 def _fits(path: Path, grid: Grid, values: Array) -> None:
     if values.shape != grid.shape:
         raise SurveyError(f"{path.name}: an array of shape {values.shape} is not the grid's {grid.shape}")
+
+
+def inside(outline: BaseGeometry, grid: Grid) -> Mask:
+    """Which cells of a grid have their centre in an outline of its frame, `(rows, cols)`."""
+    cells: Mask = rasterio.features.rasterize([outline], out_shape=grid.shape, transform=grid.transform, dtype="uint8") > 0
+    return cells

@@ -150,7 +150,7 @@ def shift(one: Grey, other: Grey, farthest_px: float = FARTHEST_PX) -> tuple[flo
     """
     taper = np.outer(np.hanning(one.shape[0]), np.hanning(one.shape[1])).astype(np.float32)
     a, b = ((v - cv2.GaussianBlur(v, (0, 0), 8.0)) * taper for v in (one, other))
-    moved, _, _ = phase_cross_correlation(a, b, upsample_factor=50, normalization="phase")
+    moved, _, _ = phase_cross_correlation(a, b, upsample_factor=50, normalization="phase")  # type: ignore[no-untyped-call]
     south, east = -float(moved[0]), -float(moved[1])
     if math.hypot(east, south) > farthest_px:
         return None

@@ -1,0 +1,227 @@
+"""Whether a survey may be used: the gates, each with its number, its limit and its sentence in two languages.
+
+Hard gates refuse; soft ones say what to watch. A refusal over a gap names the gap, so that only it is flown again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from geo.area import Area
+from geo.grid import Grid
+from imagery import raster
+from imagery.quality import Quality
+from imagery.reconstruct import Block, Method
+from imagery.residual import Residual
+from imagery.surface import native_gsd_m
+
+
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """`hard` refuses, `soft` warns; a value is bad beyond its limit (`above`) or short of it."""
+
+    value: float | None
+    soft: float
+    hard: float
+    zh: str
+    en: str
+    above: bool = True
+
+    def verdict(self) -> tuple[bool, str] | None:
+        """(refused, sentence), or None when all is well or there is nothing to measure."""
+        if self.value is None or not np.isfinite(self.value):
+            return None
+        sign = 1.0 if self.above else -1.0
+        refused = sign * self.value > sign * self.hard
+        if not refused and sign * self.value <= sign * self.soft:
+            return None
+        limit = self.hard if refused else self.soft
+        return refused, f"{self.zh.format(value=self.value, limit=limit)} {self.en.format(value=self.value, limit=limit)}"
+
+
+def quality(
+    block: Block,
+    area: Area,
+    grid: Grid,
+    ortho: Path,
+    filled: Path,
+    shifts: Residual | None,
+    has_reference: bool,
+    notes: Sequence[str] = (),
+) -> Quality:
+    """The record of a survey made from photos."""
+    stats = block.stats
+    share, gap = coverage(area, grid, ortho)
+    given_nadir = stats.method not in {Method.FROZEN, Method.JOINT}
+    gates = (
+        _Gate(
+            stats.registered / max(1, stats.given),
+            0.95,
+            0.70,
+            "只有 {value:.0%} 的照片能用上（应≥{limit:.0%}）。",
+            "Only {value:.0%} of the photos fit together (at least {limit:.0%} are needed).",
+            above=False,
+        ),
+        _Gate(
+            stats.reprojection_px,
+            1.2,
+            3.0,
+            "平均重投影误差 {value:.2f} 像素（上限 {limit}）。",
+            "Mean reprojection error {value:.2f} px (limit {limit}).",
+        ),
+        _Gate(
+            stats.gps_residual_m,
+            5.0,
+            15.0,
+            "与照片定位相差 {value:.1f} 米（上限 {limit}）。",
+            "The cameras lie {value:.1f} m off their GPS places (limit {limit}).",
+        ),
+        _Gate(
+            _off_one(stats.agl_ratio),
+            0.15,
+            0.35,
+            "航高与照片记录相差 {value:.0%}，焦距可能有误（上限 {limit:.0%}）。",
+            "Height above ground is {value:.0%} off what the photos say: the focal length may be wrong (limit {limit:.0%}).",
+        ),
+        _Gate(
+            stats.tilt_deg if given_nadir else None,
+            3.0,
+            25.0,
+            "整体倾斜 {value:.1f}°（上限 {limit}°）。",
+            "The block is tilted by {value:.1f}° (limit {limit}°).",
+        ),
+        *_shared(share, gap, shifts, grid),
+    )
+    reasons = [*notes, *stats.notes]
+    accepted = True
+    if has_reference and given_nadir:
+        reasons.append(
+            "未能配准到参考期影像块，改用自身定位并按影像配准。 Not registered into the reference's block: placed by its own GPS and the rasters."
+        )
+    for verdict in (g.verdict() for g in gates):
+        if verdict is not None:
+            accepted &= not verdict[0]
+            reasons.append(verdict[1])
+    reasons += _guessed(filled)
+    return Quality(
+        registered=stats.registered,
+        given=stats.given,
+        reprojection_px=stats.reprojection_px,
+        gps_residual_m=stats.gps_residual_m,
+        agl_m=stats.agl_m,
+        tilt_deg=stats.tilt_deg,
+        coverage=share,
+        gsd_m=native_gsd_m(block),
+        residual_median_px=shifts.median_px if shifts is not None else None,
+        residual_p90_px=shifts.p90_px if shifts is not None else None,
+        method=str(stats.method),
+        fell_back=stats.fell_back or (has_reference and given_nadir),
+        accepted=accepted,
+        reasons=tuple(reasons),
+    )
+
+
+def adopted(
+    area: Area, grid: Grid, ortho: Path, native_m: float, method: str, shifts: Residual | None, notes: Sequence[str]
+) -> Quality:
+    """The record of a survey taken over from another program."""
+    share, gap = coverage(area, grid, ortho)
+    reasons, accepted = list(notes), True
+    for verdict in (g.verdict() for g in _shared(share, gap, shifts, grid)):
+        if verdict is not None:
+            accepted &= not verdict[0]
+            reasons.append(verdict[1])
+    return Quality(
+        registered=0,
+        given=0,
+        reprojection_px=None,
+        gps_residual_m=None,
+        agl_m=None,
+        tilt_deg=None,
+        coverage=share,
+        gsd_m=native_m,
+        residual_median_px=shifts.median_px if shifts is not None else None,
+        residual_p90_px=shifts.p90_px if shifts is not None else None,
+        method=method,
+        fell_back=False,
+        accepted=accepted,
+        reasons=tuple(reasons),
+    )
+
+
+def coverage(area: Area, grid: Grid, ortho: Path) -> tuple[float, str]:
+    """Share of the area that the ortho shows, and where its largest gap lies (a phrase; empty without one)."""
+    thin = max(1, int(max(grid.rows, grid.cols) / 1500))
+    small = Grid(grid.frame, grid.gsd_m * thin, grid.west_m, grid.north_m, -(-grid.rows // thin), -(-grid.cols // thin))
+    known = raster.read_mask(ortho, thin=thin)
+    wanted = raster.inside(area.outline_m, small)
+    if not wanted.any():
+        return 0.0, ""
+    share = float((known & wanted).sum() / wanted.sum())
+    names, count = ndimage.label(wanted & ~known)
+    if count == 0:
+        return share, ""
+    sizes = np.bincount(names.ravel())[1:]
+    row, col = ndimage.center_of_mass(names == int(np.argmax(sizes)) + 1)
+    place = grid.frame.lonlat(small.west_m + (col + 0.5) * small.gsd_m, small.north_m - (row + 0.5) * small.gsd_m)
+    return share, f"{sizes.max() * small.gsd_m**2:.0f} m², {place.lon_deg:.6f}, {place.lat_deg:.6f}"
+
+
+def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tuple[_Gate, ...]:
+    """Gates of every survey, however it was made."""
+    matched = shifts.found / shifts.tried if shifts is not None and shifts.tried >= 12 else None
+    half_metre_px = 0.5 / grid.gsd_m
+    return (
+        _Gate(
+            share,
+            0.98,
+            0.80,
+            "只覆盖了单元的 {value:.0%}（应≥{limit:.0%}），最大缺口 " + gap + "：请补飞该处。",
+            "Covers {value:.0%} of the area (at least {limit:.0%}); largest gap " + gap + ": fly that part again.",
+            above=False,
+        ),
+        _Gate(
+            shifts.median_px if shifts else None,
+            1.0,
+            max(3.0, half_metre_px),
+            "与参考期影像错位中位数 {value:.1f} 像素（上限 {limit:.1f}）。",
+            "The median shift against the reference is {value:.1f} px (limit {limit:.1f}).",
+        ),
+        _Gate(
+            shifts.p90_px if shifts else None,
+            2.5,
+            max(8.0, 2 * half_metre_px),
+            "与参考期影像错位 90% 分位 {value:.1f} 像素（上限 {limit:.1f}）。",
+            "One in ten places is shifted by more than {value:.1f} px against the reference (limit {limit:.1f}).",
+        ),
+        _Gate(
+            matched,
+            0.5,
+            0.05,
+            "与参考期影像只有 {value:.0%} 的检查点能匹配（应≥{limit:.0%}）。",
+            "Only {value:.0%} of the check tiles match the reference (at least {limit:.0%}).",
+            above=False,
+        ),
+    )
+
+
+def _off_one(ratio: float | None) -> float | None:
+    return None if ratio is None else abs(ratio - 1.0)
+
+
+def _guessed(filled: Path) -> list[str]:
+    """A word on how much of the surface was bridged."""
+    grid = raster.grid_of(filled)
+    values = raster.read_window(filled) if grid.rows * grid.cols < 50_000_000 else raster.read_window(filled, thin=8)
+    known = values <= 1
+    share = float((values[known] == 1).mean()) if known.any() else 1.0
+    if share <= 0.25:
+        return []
+    return [
+        f"高程有 {share:.0%} 为插补（树冠、水面或重叠不足）。 {share:.0%} of the heights are bridged (canopy, water or little overlap)."
+    ]

@@ -1,0 +1,319 @@
+"""A survey (一期成果): one look at an area as an orthophoto and a surface on the area's own grid, and how good it is.
+
+`build` makes one from photos, `adopt` from a finished orthophoto of any other program. Both leave finished files in a folder and
+take up what lies there already, so that a build that was killed goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shapely.geometry import MultiPoint, Polygon
+
+from geo.area import Area, AreaId
+from geo.frames import Frame, LonLat, metric_frame
+from geo.grid import Grid
+from geo.progress import Progress, silent
+from imagery import adoption, judge, laying, orthorectify, residual, surface
+from imagery.errors import SurveyError
+from imagery.photos import Photo
+from imagery.quality import Quality
+from imagery.reconstruct import Block, Method, Reconstructor
+
+RECORD = "survey.json"
+_FORMAT = 1
+_GSD_STEP_M = 0.005  # ground sampling is rounded up to this, so that surveys of about one height share one grid
+_USUAL_HEIGHT_M = 60.0  # of a flight whose photos tell no height
+_PATHS = ("ortho", "surface", "sigma", "confidence", "filled", "off_nadir", "source", "residual", "block")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Files on `grid` and what is known of them.
+
+    `ortho`: RGB cloud-optimised GeoTIFF with mask. `surface`, `sigma`: float32 metres, NaN unknown. `confidence`: uint8 per cent,
+    0 where bridged, 255 unknown. `filled`: uint8 1 where the surface was bridged. `off_nadir`: uint8 degrees. `source`: uint16 number
+    of the block's view. `residual`: map of the shifts against the reference. `block`: the block's folder. None for what an adopted
+    ortho does not have.
+    """
+
+    id: str
+    area_id: str
+    taken_on: date
+    grid: Grid
+    folder: Path
+    ortho: Path
+    quality: Quality
+    photos: int
+    surface: Path | None = None
+    sigma: Path | None = None
+    confidence: Path | None = None
+    filled: Path | None = None
+    off_nadir: Path | None = None
+    source: Path | None = None
+    residual: Path | None = None
+    block: Path | None = None
+    reference_id: str | None = None
+
+    def save(self) -> Survey:
+        """Write `survey.json` into the survey's folder, paths relative to it; the same survey comes back."""
+        g = self.grid
+        record: dict[str, Any] = {
+            "format": _FORMAT,
+            "id": self.id,
+            "area_id": self.area_id,
+            "taken_on": self.taken_on.isoformat(),
+            "grid": {
+                "epsg": g.frame.epsg,
+                "gsd_m": g.gsd_m,
+                "west_m": g.west_m,
+                "north_m": g.north_m,
+                "rows": g.rows,
+                "cols": g.cols,
+            },
+            "quality": asdict(self.quality),
+            "photos": self.photos,
+            "reference_id": self.reference_id,
+        }
+        for name in _PATHS:
+            path: Path | None = getattr(self, name)
+            record[name] = None if path is None else path.relative_to(self.folder).as_posix()
+        temporary = self.folder / f".{RECORD}.part"
+        temporary.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+        temporary.replace(self.folder / RECORD)
+        return self
+
+    @staticmethod
+    def load(folder: Path) -> Survey:
+        """The survey that lies in a folder; raises SurveyError when it is not whole."""
+        path = folder / RECORD if folder.is_dir() else folder
+        folder = path.parent
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["format"] != _FORMAT:
+                raise SurveyError(f"{path}: a survey of format {record['format']}; this program reads {_FORMAT}")
+            grid = dict(record["grid"])
+            quality = dict(record["quality"])
+            quality["reasons"] = tuple(quality["reasons"])
+            paths = {name: _within(folder, record[name]) for name in _PATHS}
+            ortho = paths.pop("ortho")
+            if ortho is None:
+                raise SurveyError(f"{path}: a survey without an orthophoto; build it again")
+            return Survey(
+                id=record["id"],
+                area_id=record["area_id"],
+                taken_on=date.fromisoformat(record["taken_on"]),
+                grid=Grid(Frame(grid.pop("epsg")), **grid),
+                folder=folder,
+                ortho=ortho,
+                quality=Quality(**quality),
+                photos=record["photos"],
+                reference_id=record["reference_id"],
+                **paths,
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise SurveyError(f"{path}: no whole survey lies there ({error}); build it again") from error
+
+
+def _within(folder: Path, name: str | None) -> Path | None:
+    """A file of the survey's own folder: a record never leads out of it."""
+    if name is None:
+        return None
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} lies outside the survey's folder")
+    return path
+
+
+def build(
+    photos: Sequence[Photo],
+    area: Area,
+    taken_on: date,
+    folder: Path,
+    *,
+    reconstructor: Reconstructor,
+    reference: Survey | None = None,
+    survey_id: str | None = None,
+    gsd_m: float | None = None,
+    progress: Progress = silent,
+) -> Survey:
+    """Photos to a survey in `folder`: block, surface, orthophoto, residual against the reference, quality.
+
+    With a reference the survey is registered into its block and written on its grid. A poor survey comes back with
+    `quality.accepted` False and the reasons; SurveyError and ReconstructionError mean that there is none at all.
+    """
+    if (folder / RECORD).exists():
+        return Survey.load(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    block = _block(photos, area, folder, reconstructor, reference, progress)
+    grid = reference.grid if reference is not None else area.grid(gsd_m or _gsd(area, surface.native_gsd_m(block)))
+    files = _files(block, grid, folder, progress)
+    if reference is not None and _stands_alone(block, reference) and not (folder / "laid").exists():
+        block, files = _laid_onto(block, grid, folder, files, reference, notes, progress)
+    heights, picture = files
+    shifts = None
+    if reference is not None:
+        shifts = _residual(reference, picture.ortho, grid, folder, progress)
+    quality = judge.quality(block, area, grid, picture.ortho, heights.filled, shifts, reference is not None, notes)
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    return Survey(
+        id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
+        area_id=area.id,
+        taken_on=taken_on,
+        grid=grid,
+        folder=folder,
+        ortho=picture.ortho,
+        quality=quality,
+        photos=len(photos),
+        surface=heights.surface,
+        sigma=heights.sigma,
+        confidence=heights.confidence,
+        filled=heights.filled,
+        off_nadir=picture.off_nadir,
+        source=picture.source,
+        residual=folder / "residual.json" if shifts is not None else None,
+        block=folder / "block",
+        reference_id=reference.id if reference is not None else None,
+    ).save()
+
+
+def adopt(
+    ortho: Path,
+    surface_path: Path | None,
+    area: Area,
+    taken_on: date,
+    folder: Path,
+    *,
+    reference: Survey | None = None,
+    survey_id: str | None = None,
+    gsd_m: float | None = None,
+    centre: LonLat | None = None,
+    progress: Progress = silent,
+) -> Survey:
+    """A finished orthophoto of any program (GeoTIFF, JPEG or PNG) to a survey on the area's grid.
+
+    With a reference it is registered to the reference's ortho, whether it knows its place or not. Without one it must be
+    georeferenced, or `gsd_m` says how wide its pixels are; it is then centred on `centre` (by default the area's). Raises SurveyError
+    with numbers when the match is too weak to trust.
+    """
+    if (folder / RECORD).exists():
+        return Survey.load(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if reference is not None:
+        grid = reference.grid
+    else:
+        own = adoption.own_gsd_m(ortho, area.frame)
+        grid = area.grid(_gsd(area, gsd_m or own or area.gsd_m))
+    wanted = adoption.Wanted(
+        area, grid, gsd_m, centre or area.centre, reference.ortho if reference else None, reference.surface if reference else None
+    )
+    found = adoption.adopt(ortho, surface_path, wanted, folder, progress)
+    shifts = _residual(reference, found.ortho, grid, folder, progress) if reference is not None else None
+    quality = judge.adopted(area, grid, found.ortho, found.native_gsd_m, found.method, shifts, found.notes)
+    return Survey(
+        id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
+        area_id=area.id,
+        taken_on=taken_on,
+        grid=grid,
+        folder=folder,
+        ortho=found.ortho,
+        quality=quality,
+        photos=0,
+        surface=found.surface,
+        residual=folder / "residual.json" if shifts is not None else None,
+        reference_id=reference.id if reference is not None else None,
+    ).save()
+
+
+def area_from_photos(photos: Sequence[Photo], name: str) -> Area:
+    """The area that photos of an unknown place cover well: the hull of their positions and a part of a footprint around it.
+
+    Raises SurveyError when fewer than three photos know their place.
+    """
+    placed = [p for p in photos if p.place is not None]
+    if len(placed) < 3:
+        raise SurveyError(f"{len(placed)} of {len(photos)} photos know their place (GPS): draw the area on the map instead")
+    lonlat = np.array([[p.place.lon_deg, p.place.lat_deg] for p in placed if p.place is not None])
+    middle = np.median(lonlat, axis=0)
+    frame = metric_frame(LonLat(lon_deg=float(middle[0]), lat_deg=float(middle[1])))
+    heights = [p.takeoff_height_m for p in placed if p.takeoff_height_m is not None and p.takeoff_height_m > 5]
+    height = float(np.median(heights)) if heights else _USUAL_HEIGHT_M
+    camera = placed[0].camera
+    margin = 0.2 * min(camera.footprint_m(height))
+    outline = MultiPoint(frame.xy_array(lonlat)).convex_hull.buffer(margin, quad_segs=4).simplify(0.5)
+    key = hashlib.sha256("\n".join(sorted(p.sha256 for p in placed)).encode()).hexdigest()[:8]
+    assert isinstance(outline, Polygon)
+    return Area(AreaId(f"photos-{key}"), name, frame.to_degrees(outline), gsd_m=_rounded(camera.gsd_m(height)), epsg=frame.epsg)
+
+
+def _gsd(area: Area, native_m: float) -> float:
+    """The area's ground sampling, or the photos' own where they are coarser."""
+    return area.gsd_m if native_m <= area.gsd_m * 1.05 else _rounded(native_m)
+
+
+def _rounded(gsd_m: float) -> float:
+    return round(math.ceil(gsd_m / _GSD_STEP_M - 1e-6) * _GSD_STEP_M, 6)
+
+
+def _block(
+    photos: Sequence[Photo], area: Area, folder: Path, reconstructor: Reconstructor, reference: Survey | None, progress: Progress
+) -> Block:
+    if (folder / "block" / "block.json").exists():
+        return Block.load(folder / "block", photos)
+    known = Block.load(reference.block) if reference is not None and reference.block is not None else None
+    block = reconstructor.reconstruct(photos, area.frame, folder / "work", reference=known, progress=progress)
+    return block.save(folder / "block")
+
+
+def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]:
+    heights = surface.build(block, grid, folder, progress)
+    return heights, orthorectify.build(block, heights.surface, grid, folder, progress, confidence=heights.confidence)
+
+
+def _stands_alone(block: Block, reference: Survey) -> bool:
+    """Whether the block's place rests on its own GPS although there is a reference."""
+    return reference.block is None or block.stats.method not in {Method.FROZEN, Method.JOINT}
+
+
+def _laid_onto(
+    block: Block,
+    grid: Grid,
+    folder: Path,
+    files: tuple[surface.SurfaceFiles, orthorectify.OrthoFiles],
+    reference: Survey,
+    notes: list[str],
+    progress: Progress,
+) -> tuple[Block, tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]]:
+    """A block on its own GPS moved onto the reference by their rasters, and its files made again there."""
+    heights, picture = files
+    move = laying.block_move(picture.ortho, heights.surface, reference.ortho, reference.surface, grid, progress)
+    notes.append(move.note)
+    if not move.found:
+        return block, files
+    block = move.moved(block)
+    notes.append("surface and ortho were made again at the new place")
+    shutil.rmtree(folder / "block")
+    block = block.save(folder / "block")
+    for path in (*asdict(heights).values(), *asdict(picture).values()):
+        Path(path).unlink()
+    (folder / "laid").touch()  # a build that is taken up again must not move it twice
+    return block, _files(block, grid, folder, progress)
+
+
+def _residual(reference: Survey, ortho: Path, grid: Grid, folder: Path, progress: Progress) -> residual.Residual:
+    path = folder / "residual.json"
+    if path.exists():
+        return residual.Residual.load(path)
+    found = residual.measure(reference.ortho, ortho, grid, progress)
+    found.save(path)
+    return found
