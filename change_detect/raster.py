@@ -6,6 +6,7 @@ of times finer, is read directly (through its overviews); any other is resampled
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import rasterio
 import rasterio.features
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as FileWindow
 from shapely.geometry import MultiPolygon, Polygon
@@ -144,7 +145,10 @@ def working_grid(grid: Grid, gsd_m: float = WORKING_GSD_M) -> Grid:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
-        with rasterio.open(path) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says it in a sentence of its own
+            opened = rasterio.open(path)
+        with opened as file:
             if file.driver not in DRIVERS:
                 raise RasterError(f"{path.name} is a {file.driver} file: give a GeoTIFF")
             yield file
