@@ -3,8 +3,7 @@ import { computed, reactive } from "vue";
 
 import { get, post, Refused, upload } from "../api/client";
 import type { CaseDetail, CaseRow, Evidence, Fact, Problem } from "../api/types";
-import { both } from "../text";
-import { cheer, complain } from "./toasts";
+import { complain } from "./toasts";
 
 export type Group = "running" | "overdue" | "closed" | "all";
 
@@ -83,13 +82,12 @@ export async function openCase(id: string | null): Promise<void> {
 }
 
 /** Carry out one act; a refusal is kept beside the form, where it is needed. */
-export async function act(name: string, said: string, note: string, facts: Record<string, Fact>): Promise<boolean> {
+export async function act(name: string, note: string, facts: Record<string, Fact>): Promise<boolean> {
   if (!desk.open || desk.acting) return false;
   desk.acting = true;
   desk.refusal = null;
   try {
     keep(await post("/api/cases/{case_id}/acts", { path: { case_id: desk.open.id }, body: { act: name, note, facts } }));
-    cheer(both("case.done", { act: said }));
     return true;
   } catch (error) {
     if (error instanceof Refused && error.status !== 401) desk.refusal = error.problem;

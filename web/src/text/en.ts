@@ -67,7 +67,7 @@ export const en: Record<keyof typeof zh, string> = {
   "findings.count": "{n}",
   "findings.hidden": "{n} more are not shown",
   "findings.none": "No finding fits the filter.",
-  "findings.minArea": "Smallest area",
+  "findings.minArea": "Smallest size",
   "findings.open": "To do",
   "findings.showSuppressed": "Show {n} suppressed",
   "findings.hideSuppressed": "Hide suppressed",
@@ -81,7 +81,7 @@ export const en: Record<keyof typeof zh, string> = {
   "state.duplicate": "duplicate",
 
   "finding.kind": "Kind",
-  "finding.area": "Area",
+  "finding.area": "Size",
   "finding.height": "Height change",
   "finding.score": "Score",
   "finding.dates": "Dates",
@@ -144,7 +144,6 @@ export const en: Record<keyof typeof zh, string> = {
   "case.barred": "Not possible now",
   "case.history": "History",
   "case.closedAt": "Closed",
-  "case.done": "Done: {act}.",
   "case.submit": "Submit: {act}",
   "case.skipped": "not passed",
 

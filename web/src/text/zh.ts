@@ -142,7 +142,6 @@ export const zh = {
   "case.barred": "暂不能办理",
   "case.history": "办理记录",
   "case.closedAt": "办结时间",
-  "case.done": "“{act}”已办理。",
   "case.submit": "提交：{act}",
   "case.skipped": "未经过",
 
