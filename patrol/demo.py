@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon, box
 
 from airspace.zones import Zone, ZoneKind
 from change_detect.candidate import Candidate, Kind
@@ -24,7 +24,7 @@ from dispatch.case import CaseState
 from dispatch.finding import Finding, FindingState
 from dispatch.refusal import Refusal
 from flight.fleet import Aircraft, AircraftId
-from geo.area import Area, AreaId
+from geo.area import Area, AreaId, Tier
 from geo.frames import LonLat
 from geo.progress import Progress
 from geo.times import LOCAL_ZONE, FixedClock, local_day, utc
@@ -47,6 +47,13 @@ FIRST_DAY = date(2026, 10, 8)
 SPEEDUP = 40.0
 OVERLAPS = (0.78, 0.65)
 BY = "demo"
+NEIGHBOURS = (  # units that are planned but not flown: name, tier, revisit days, place and size in metres from the town's middle
+    ("城东工业园单元", Tier.KEY, 30, 420.0, -160.0, 380.0, 300.0),
+    ("北门老街单元", Tier.KEY, 15, -140.0, 380.0, 320.0, 240.0),
+    ("龙游湖东岸单元", Tier.GENERAL, 60, -900.0, -120.0, 420.0, 360.0),
+    ("城南新村单元", Tier.GENERAL, 30, -180.0, -760.0, 460.0, 380.0),
+    ("运河管线廊道单元", Tier.KEY, 30, 200.0, 120.0, 700.0, 180.0),
+)
 OFFICE = Actor("demo", "演示值班员", frozenset(Role) - {Role.SYSTEM})
 
 
@@ -182,6 +189,9 @@ def _set_up(work: Workplace, town: Town) -> tuple[Area, Aircraft]:
     keep_area(work, area, by=BY)
     suitable = area.frame.to_degrees(area.outline_m.buffer(1500.0))
     x, y = area.outline_m.centroid.coords[0]
+    for number, (name, tier, days, east, north, width, depth) in enumerate(NEIGHBOURS, start=1):
+        shape = area.frame.to_degrees(box(x + east, y + north, x + east + width, y + north + depth))
+        keep_area(work, Area(AreaId(f"demo-{number}"), name, shape, tier, days, gsd_m=0.05), by=BY)
     station = area.frame.to_degrees(Polygon([(x + 300, y + 180), (x + 380, y + 180), (x + 380, y + 260), (x + 300, y + 260)]))
     zones = (
         Zone("demo-suitable", "示范适飞空域（合成数据）", ZoneKind.SUITABLE, suitable, version="demo", synthetic=True),

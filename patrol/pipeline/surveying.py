@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from imagery.quality import screen
-from imagery.survey import Survey
-
 from geo.area import Area
 from geo.progress import Progress, silent
 from imagery import survey as surveys
 from imagery.errors import ImageryError, PhotoError
 from imagery.photos import Photo, read_folder
+from imagery.quality import screen
+from imagery.survey import Survey
 from patrol import audit, records, repositories
 from patrol.values import dump
 from patrol.wiring import Workplace
