@@ -17,12 +17,12 @@ from shapely.geometry.base import BaseGeometry
 from airspace.zones import polygons
 from flight.errors import PlanningError
 from flight.items import FenceArea
-from flight.routes import CLEAR_M
 from geo.frames import XY, Frame, LonLat
 
 INNER_M = 6.0
+_TUBE_M = 0.5  # at least this much of the clearance of every leg stays inside the fence, for track errors
 _REACHES_M = (300.0, 100.0, 50.0, 20.0)
-_TOLERANCES_M = (0.3, 1.0, 3.0, 10.0)
+_TOLERANCES_M = (0.2, 0.7, 1.5, 3.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def fence_around(path: Sequence[XY], permitted: Polygon | MultiPolygon, frame: F
     are left out and counted. Raises PlanningError where not even the outer ring fits.
     """
     line = LineString([(p.x_m, p.y_m) for p in path]) if len(set(path)) > 1 else Point(path[0].x_m, path[0].y_m)
-    tube = polygons(line.buffer(CLEAR_M * 0.5, quad_segs=2))
+    tube = polygons(line.buffer(_TUBE_M, quad_segs=2))
     shapely.prepare(tube)
     part = next((p for p in _parts(permitted) if p.covers(line)), None)
     if part is None:

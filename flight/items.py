@@ -113,13 +113,14 @@ class FenceArea:
     radius_m: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.centre is None and len(self.ring) < 3:
-            raise PlanningError(f"a fence polygon needs three corners, not {len(self.ring)}")
-        if self.centre is not None and (self.ring or not self.radius_m > 0):
+        ring = tuple(on_grid(p) for p in self.ring)
+        if len(ring) > 1 and ring[0] == ring[-1]:
+            ring = ring[:-1]  # rings are open on the wire: a doubled corner is refused
+        object.__setattr__(self, "ring", ring)
+        if self.centre is None and len(ring) < 3:
+            raise PlanningError(f"a fence polygon needs three corners, not {len(ring)}")
+        if self.centre is not None and (ring or not self.radius_m > 0):
             raise PlanningError(f"a fence circle has a centre and a radius above 0 m (here {self.radius_m} m) and no corners")
-        if len(self.ring) > 1 and self.ring[0] == self.ring[-1]:
-            object.__setattr__(self, "ring", self.ring[:-1])  # rings are open on the wire: a doubled corner is refused
-        object.__setattr__(self, "ring", tuple(on_grid(p) for p in self.ring))
         if self.centre is not None:
             object.__setattr__(self, "centre", on_grid(self.centre))
 

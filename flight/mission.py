@@ -128,6 +128,12 @@ def survey_mission(
     top = max(i.altitude_m for i in items if i.place is not None)
     fence = fence_around(sortie.path, airway.permitted, sortie.frame, sortie.aircraft.limits.fence_items)
     notes = [*([NO_TERRAIN] if ground is flat else []), *fence.notes]
+    if sortie.unreached:
+        photos = sum(line.photos for line in sortie.unreached)
+        notes.append(
+            f"{len(sortie.unreached)} lines ({photos} photos) lie in air cut off from the take-off place and are not flown: plan them from "
+            f"another one (有 {len(sortie.unreached)} 条航线与起飞点不连通，未飞，请另选起飞点)"
+        )
     notes += safe_returns(sortie.path, [sortie.frame.xy(sortie.home), *(sortie.frame.xy(p) for p in places)], airway)
     return Mission(
         name=name,

@@ -20,8 +20,8 @@ from airspace.zones import polygons
 from flight.errors import PlanningError
 from geo.frames import XY
 
-CLEAR_M = 1.0
-_CORNER_TOLERANCE_M = 1.5  # corners come from a simplified outline: fewer of them, and routes stay short within centimetres
+CLEAR_M = 2.0
+_CORNER_TOLERANCE_M = 1.0  # corners come from a simplified outline: fewer of them, and routes stay short within centimetres
 _CORE_M = CLEAR_M + _CORNER_TOLERANCE_M + 0.1  # simplified, it still keeps CLEAR_M
 ROOM_M = _CORE_M + _CORNER_TOLERANCE_M + 0.4  # what lines keep: their ends lie inside the simplified outline
 
@@ -37,6 +37,7 @@ class Airway:
         self.roomy = polygons(permitted.buffer(-ROOM_M, join_style="mitre"))
         shapely.prepare(self.free)
         core = polygons(permitted.buffer(-_CORE_M, join_style="mitre").simplify(_CORNER_TOLERANCE_M))
+        self._parts = tuple(core.geoms) if isinstance(core, MultiPolygon) else (core,)
         corners, sides = _inward_corners(core)
         inside = shapely.covers(self.free, shapely.points(corners)) if len(corners) else np.zeros(0, dtype=bool)
         self._corners, self._sides = corners[inside], sides[inside]
@@ -51,6 +52,12 @@ class Airway:
     def straight(self, start: XY, end: XY) -> bool:
         """Whether the straight leg between two places stays inside."""
         return bool(shapely.covers(self.free, LineString([(start.x_m, start.y_m), (end.x_m, end.y_m)])))
+
+    def part(self, place: XY) -> int:
+        """Which of the parts of the air, not joined by a passage wide enough to fly, is nearest to a place."""
+        if len(self._parts) == 1:
+            return 0
+        return int(np.argmin(shapely.distance(np.array(self._parts), Point(place.x_m, place.y_m))))
 
     def require(self, place: XY, what: str) -> None:
         """Raise PlanningError, with the distance to go, when a place lies outside."""

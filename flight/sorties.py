@@ -24,7 +24,8 @@ ITEMS_PER_PASS = 4  # two waypoints and two commands
 class Sortie:
     """One battery: passes, and the ways before, between and after them.
 
-    `ways[i]` leads to `passes[i]`, the last one home; each holds both its ends.
+    `ways[i]` leads to `passes[i]`, the last one home; each holds both its ends. `unreached` are lines of the area in air to which no
+    passage leads from home: they are flown by no sortie of this plan.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Sortie:
     passes: tuple[Pass, ...]
     ways: tuple[tuple[XY, ...], ...]
     time_s: float
+    unreached: tuple[SurveyLine, ...] = ()
 
     @property
     def photos(self) -> int:
@@ -74,12 +76,18 @@ def split(
     base = frame.xy(home)
     airway.require(base, "the take-off place")
     speed = min(speed_m_s or aircraft.cruise_m_s, lines[0].trigger_m / aircraft.photo_interval_s)
+    part = airway.part(base)
+    unreached = tuple(line for line in lines if airway.part(line.start) != part)
+    if len(unreached) == len(lines):
+        raise PlanningError("no passage leads from the take-off place to any line: take off from inside the air to be flown")
     packer = _Packer(aircraft, base, airway, speed, ground, max_photos or aircraft.max_photos)
-    for flown in tour(lines, base, airway):
+    for flown in tour([line for line in lines if line not in unreached], base, airway):
         packer.add(flown)
     packer.close()
     return tuple(
-        Sortie(number, len(packer.done), aircraft, home, frame, speed, passes, packer.ways(passes), packer.time_s(passes))
+        Sortie(
+            number, len(packer.done), aircraft, home, frame, speed, passes, packer.ways(passes), packer.time_s(passes), unreached
+        )
         for number, passes in enumerate(packer.done, start=1)
     )
 
