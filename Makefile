@@ -46,7 +46,7 @@ web/node_modules/.installed: web/package-lock.json
 
 page: web/dist/index.html
 
-web/dist/index.html: web/node_modules/.installed $(shell find web/src web/index.html web/*.config.* -type f 2>/dev/null)
+web/dist/index.html: web/node_modules/.installed web/openapi.json $(shell find web/src web/public web/index.html web/*.config.* -type f -not -name schema.d.ts 2>/dev/null)
 	cd web && npm run --silent build
 
 clean:

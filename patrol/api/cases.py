@@ -26,7 +26,8 @@ def list_cases(work: Work, _: Viewer, area: str | None = None, state: str | None
     wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
     with work.database.read() as session:
         found, _all = repositories.search_cases(session, wanted, limit=2000)
-    return [wire.CaseOut(**rim.case(c, work.clock.now())) for c in found]
+        names = rim.people(session)
+    return [wire.CaseOut(**rim.case(c, work.clock.now(), names)) for c in found]
 
 
 @router.get("/cases/{case_id}", operation_id="get_case")

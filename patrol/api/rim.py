@@ -30,7 +30,7 @@ from geo.errors import GeoError
 from imagery.errors import ImageryError
 from patrol import records, repositories, tiles
 from patrol.api import schemas as wire
-from patrol.auth import AuthError, Permission, User
+from patrol.auth import AuthError, Permission, User, users
 from patrol.blobs import BlobError
 from patrol.jobs import Job
 from patrol.pipeline.areas import ImportRefused
@@ -106,7 +106,7 @@ def geometry(shape: BaseGeometry) -> wire.Geometry:
 def me(user: User) -> wire.Me:
     """Who is logged in."""
     allowed = [p.value for p in Permission if user.may(p)]
-    return wire.Me(name=user.name, roles=sorted(user.roles), permissions=allowed)
+    return wire.Me(id=user.id, name=user.name, roles=sorted(user.roles), permissions=allowed)
 
 
 def area(session: Session, value: Area) -> wire.AreaOut:
@@ -264,8 +264,13 @@ def event(value: Event) -> wire.EventOut:
     )
 
 
-def case(value: Case, now: datetime) -> dict[str, Any]:
-    """The fields of CaseOut."""
+def people(session: Session) -> Mapping[str, str]:
+    """The name of each account, by id."""
+    return {user.id: user.name for user in users(session)}
+
+
+def case(value: Case, now: datetime, names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of CaseOut; an assignee is shown by name."""
     return {
         "id": value.id,
         "number": value.number,
@@ -273,7 +278,7 @@ def case(value: Case, now: datetime) -> dict[str, Any]:
         "area_id": value.area_id,
         "state": value.state.value,
         "state_text": text2(texts.STATES[value.state]),
-        "assignee": value.assignee,
+        "assignee": names.get(value.assignee or "", value.assignee),
         "opened_at": value.opened_at,
         "due_at": value.due_at,
         "overdue": value.is_overdue(now),
@@ -300,7 +305,7 @@ def case_detail(work: Workplace, session: Session, value: Case, by: Actor) -> wi
         *repositories.evidence_of(session, "case", value.id),
     )
     return wire.CaseDetail(
-        **case(value, work.clock.now()),
+        **case(value, work.clock.now(), people(session)),
         finding=finding(session, found),
         moves=moves,
         events=[event(e) for e in repositories.history(session, "case", value.id)],

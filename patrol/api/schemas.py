@@ -57,6 +57,7 @@ class Login(Wire):
 class Me(Wire):
     """Who is logged in, and what the role allows."""
 
+    id: str
     name: str
     roles: list[str]
     permissions: list[str]

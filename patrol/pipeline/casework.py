@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from dispatch.actor import Actor
 from dispatch.case import Case, CaseAct, CaseId, CaseState, RecheckResult, StepKind, Verdict, Verification
 from dispatch.finding import Finding, FindingAct
@@ -13,7 +15,7 @@ from dispatch.office import Facts
 from dispatch.recheck import order
 from dispatch.refusal import Refusal
 from geo.times import LOCAL_ZONE, utc
-from patrol import repositories
+from patrol import auth, repositories
 from patrol.wiring import Workplace
 
 DECISIONS: Mapping[str, FindingAct] = {
@@ -55,11 +57,18 @@ def act(work: Workplace, case_id: str, act_name: str, note: str, given: Mapping[
         raise FactsRefused(f"act: there is no act {act_name!r}; one of {', '.join(CaseAct)}") from err
     with work.database.write() as session:
         photos = tuple(e.sha256 for e in repositories.evidence_of(session, "case", case_id) if e.role == "field_photo")
-        facts = read_facts(work, note, given, photos)
+        facts = read_facts(work, note, _with_person(session, given), photos)
         done = repositories.act_on_case(session, case_id, wanted, by, facts, clock=work.clock, office=work.office)
         if not isinstance(done, Refusal) and done.state is CaseState.RECHECK and wanted is CaseAct.RECHECK:
             repositories.order_recheck(session, order(done, work.clock, office=work.office))
         return done
+
+
+def _with_person(session: Session, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An assignee named by login or name becomes the account's id; a name nobody has stays as it is (a unit, a paper list)."""
+    said = str(given.get("assignee") or "").strip()
+    person = next((u for u in auth.users(session) if said and said in {u.id, u.login, u.name}), None)
+    return {**given, "assignee": person.id} if person else given
 
 
 def read_facts(work: Workplace, note: str, given: Mapping[str, Any], photos: tuple[str, ...] = ()) -> Facts:
