@@ -21,7 +21,7 @@ import pycolmap
 from geo.camera import Camera
 from geo.frames import Floats, Frame
 from geo.progress import Progress, silent
-from imagery.engines import features, mapping, pairs, placing, store
+from imagery.engines import features, mapping, matching, pairs, placing, store
 from imagery.engines.features import Recipe
 from imagery.engines.store import Roll
 from imagery.errors import ReconstructionError
@@ -29,7 +29,7 @@ from imagery.lenses import FocalSource
 from imagery.photos import Photo
 from imagery.reconstruct import Block, BlockStats, Method, View
 
-_VERSION = 1  # of the engine's way of working: another version does not take up the work of this one
+_VERSION = 2  # of the engine's way of working: another version does not take up the work of this one
 _ENOUGH = 0.8  # share of photos that must register before a method counts as having worked
 _LOST_LIMIT = 40  # photos of the other side that a photo without position is compared with
 
@@ -107,7 +107,8 @@ class _Run:
         self._database(database, roll, cameras, {p.sha256: store.camera_name(p) for p in readable}, shelves)
         xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
         near = pairs.within(xy, self.engine.neighbours) if np.isfinite(xy).all(axis=1).any() else pairs.everyone(len(readable))
-        self._match(database, [(readable[i].sha256, readable[j].sha256) for i, j in sorted(near)])
+        near |= pairs.following(len(readable), 2)
+        self._match(database, [(readable[i].sha256, readable[j].sha256) for i, j in sorted(near)], roll, shelves)
         guess = any(p.focal_source is FocalSource.GUESS for p in readable)
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
 
@@ -147,11 +148,11 @@ class _Run:
         new_xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
         old_xy = np.array([[v.pose.x_m, v.pose.y_m] for v in reference.views])
         shas = [p.sha256 for p in readable]
-        wanted = {(shas[i], shas[j]) for i, j in pairs.within(new_xy, self.engine.neighbours)}
+        wanted = {(shas[i], shas[j]) for i, j in pairs.within(new_xy, self.engine.neighbours) | pairs.following(len(shas), 2)}
         wanted |= {(shas[i], old_shas[j]) for i, j in pairs.across(new_xy, old_xy, self.engine.neighbours, _LOST_LIMIT)}
         known = set(old_shas)
         wanted = {(a, b) for a, b in wanted if a != b and not (a in known and b in known)}
-        self._match(database, sorted(wanted))
+        self._match(database, sorted(wanted), roll, shelves)
         ids = [roll.images[s] for s in shas]
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
         free -= {old.cameras[name] for name in reference.cameras if name in old.cameras}
@@ -173,13 +174,23 @@ class _Run:
         if registered >= _ENOUGH * len(ids):
             return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference)
         self.notes.append(f"only {registered} of {len(ids)} photos could be registered into the frozen reference")
-        return self._jointly(reference, database, roll, cameras, ids)
+        if registered == 0:
+            return self.first(Method.SEPARATE, fell_back=True)
+        return self._jointly(reference, database, roll, cameras, ids, shelves)
 
-    def _jointly(self, reference: Block, database: Path, roll: Roll, cameras: Mapping[str, Camera], ids: list[int]) -> Block:
+    def _jointly(
+        self,
+        reference: Block,
+        database: Path,
+        roll: Roll,
+        cameras: Mapping[str, Camera],
+        ids: list[int],
+        shelves: Mapping[str, Path],
+    ) -> Block:
         old_xy = np.array([[v.pose.x_m, v.pose.y_m] for v in reference.views])
         old_shas = [v.photo_sha256 for v in reference.views]
         near = pairs.within(old_xy, self.engine.neighbours)
-        self._match(database, [(old_shas[i], old_shas[j]) for i, j in sorted(near)], "joint")
+        self._match(database, [(old_shas[i], old_shas[j]) for i, j in sorted(near)], roll, shelves, "joint")
         old_ids = [roll.images[s] for s in old_shas]
 
         def solve() -> pycolmap.Reconstruction:
@@ -240,7 +251,9 @@ class _Run:
         if not path.exists():
             self._clocked("matching", lambda: store.write_database(path, roll, cameras, camera_of, shelves))
 
-    def _match(self, database: Path, wanted: Sequence[tuple[str, str]], mark: str = "") -> None:
+    def _match(
+        self, database: Path, wanted: Sequence[tuple[str, str]], roll: Roll, shelves: Mapping[str, Path], mark: str = ""
+    ) -> None:
         matched = database.with_suffix(f".{mark}matched")
         if matched.exists():
             return
@@ -248,7 +261,10 @@ class _Run:
         def tell(done: int, total: int) -> None:
             self.progress(done, total, "matching")
 
-        self._clocked("matching", lambda: store.match(database, wanted, workers=self.engine.workers, progress=tell))
+        def work() -> None:
+            matching.match_all(database, wanted, roll.images, shelves, workers=self.engine.workers, progress=tell)
+
+        self._clocked("matching", work)
         matched.touch()
 
     def _model(self, name: str, solve: Callable[[], pycolmap.Reconstruction]) -> pycolmap.Reconstruction:

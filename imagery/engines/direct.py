@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from geo.camera import Camera
 from geo.frames import Floats, Frame, LonLat, Pose
 from geo.progress import Progress, silent
-from imagery.engines import features, mapping, pairs, placing, store
+from imagery.engines import features, mapping, matching, pairs, placing, store
 from imagery.engines.features import Recipe
 from imagery.errors import ReconstructionError
 from imagery.lenses import nearest_camera
@@ -135,7 +135,14 @@ class DirectReconstructor:
         store.write_database(database, roll, cameras, camera_of, dict.fromkeys(camera_of, shelf))
         near = pairs.within(np.array([[pose.x_m, pose.y_m] for _, pose, _ in own]), self.neighbours)
         wanted = [(photos[i].sha256, photos[j].sha256) for i, j in sorted(near)]
-        store.match(database, wanted, workers=self.workers, progress=lambda done, total: progress(done, total, "matching"))
+        matching.match_all(
+            database,
+            wanted,
+            roll.images,
+            dict.fromkeys(camera_of, shelf),
+            workers=self.workers,
+            progress=lambda done, total: progress(done, total, "matching"),
+        )
         poses = {p.sha256: pose for p, pose, _ in own}
         model = mapping.triangulate(
             database, store.posed(roll, cameras, camera_of, poses, offset, shelf), workdir / "direct.scratch"

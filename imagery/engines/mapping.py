@@ -14,8 +14,8 @@ import numpy as np
 import pycolmap
 
 from geo.frames import Floats
+from imagery.engines.matching import SEED
 from imagery.engines.placing import Places, Similarity
-from imagery.engines.store import SEED
 from imagery.errors import ReconstructionError
 
 _MAX_ERROR_PX = 4.0  # at features' scale of 2000 px; larger photos scale it up

@@ -57,3 +57,8 @@ def across(from_xy: Floats, to_xy: Floats, count: int, lost_limit: int) -> set[t
     found = {(int(known[i]), j) for i, j in neighbours(from_xy[known], to_xy, count)}
     spread = np.unique(np.linspace(0, len(to_xy) - 1, min(lost_limit, len(to_xy))).astype(int))
     return found | {(int(i), int(j)) for i in lost for j in spread}
+
+
+def following(count: int, steps: int) -> set[tuple[int, int]]:
+    """Pairs of photos taken one after the other, whatever their positions say: a wild position must not cut a photo off."""
+    return {(i, i + s) for s in range(1, steps + 1) for i in range(count - s)}

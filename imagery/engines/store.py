@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,6 @@ from imagery.engines import features
 from imagery.engines.features import Recipe
 from imagery.photos import Photo
 from imagery.reconstruct import Ints, Pixels2
-
-_CHUNK = 200
-SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +113,6 @@ def write_database(
     finally:
         database.close()
     temporary.rename(path)
-
-
-def match(path: Path, pairs: Sequence[tuple[str, str]], *, workers: int, progress: Callable[[int, int], None]) -> None:
-    """Match and verify pairs of images (by hash) in the database; pairs already there are passed over, so it may be interrupted."""
-    matching = pycolmap.FeatureMatchingOptions()
-    matching.num_threads = workers
-    matching.use_gpu = False
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = SEED
-    pairing = pycolmap.ImportedPairingOptions()
-    listing = path.with_suffix(".pairs")
-    pairing.match_list_path = listing
-    for start in range(0, len(pairs), _CHUNK):
-        listing.write_text("".join(f"{a} {b}\n" for a, b in pairs[start : start + _CHUNK]), encoding="utf-8")
-        pycolmap.match_image_pairs(path, matching_options=matching, pairing_options=pairing, verification_options=verification)
-        progress(min(start + _CHUNK, len(pairs)), len(pairs))
-    listing.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
