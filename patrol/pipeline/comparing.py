@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry import Polygon
 from sqlalchemy.orm import Session
 
 from change_detect import persist
@@ -25,7 +26,6 @@ from imagery import evidence
 from imagery.errors import ImageryError
 from patrol import audit, records, repositories
 from patrol.pipeline.surveying import load_survey
-from patrol.values import dump
 from patrol.wiring import Workplace
 
 KIND_TEXT: Mapping[str, tuple[str, str]] = {
@@ -279,7 +279,7 @@ def answer_rechecks(
         if finding.before_survey not in pairs:
             pairs[finding.before_survey] = aligned(work, baselines[finding.before_survey], after, progress)
         pair = pairs[finding.before_survey]
-        seen = persist.presence(pair, area.frame.to_metres(finding.outline_wgs84))
+        seen = persist.presence(pair, _outline(area, finding))
         if seen.state == "unknown":
             continue  # this survey does not see the place: the order waits for the next one
         result = RecheckResult(seen.gone, work.clock.now(), survey_id=after.id, note=seen.why)
@@ -299,7 +299,7 @@ def answer_rechecks(
 def _recheck_evidence(
     work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, area: Area, finding: Finding
 ) -> tuple[tuple[str, evidence.Crop, str], ...]:
-    outline = area.frame.to_metres(finding.outline_wgs84)
+    outline = _outline(area, finding)
     old, new = load_survey(work, before), load_survey(work, after)
     pieces = [("recheck", evidence.chip(new, outline), after.id)]
     if old.surface is not None and new.surface is not None:
@@ -307,7 +307,7 @@ def _recheck_evidence(
     return tuple(pieces)
 
 
-def quality_of(record: records.SurveyRecord) -> Mapping[str, Any]:
-    """The quality record as plain JSON."""
-    plain: Mapping[str, Any] = dump(record.quality)
-    return plain
+def _outline(area: Area, finding: Finding) -> Polygon:
+    """A finding's outline in the area's metres; of several parts, the largest."""
+    outline = area.frame.to_metres(finding.outline_wgs84)
+    return outline if isinstance(outline, Polygon) else max(outline.geoms, key=lambda part: part.area)
