@@ -61,7 +61,7 @@ def fence_around(path: Sequence[XY], permitted: Polygon | MultiPolygon, frame: F
     for reach in _REACHES_M:
         around = tube.convex_hull.simplify(1.0).buffer(reach, join_style="mitre")
         shell = next((p for p in _parts(polygons(Polygon(part.exterior).intersection(around))) if p.covers(line)), None)
-        outers = [o for t in _TOLERANCES_M if shell is not None and (o := _inwards(shell, t)) is not None and o.covers(tube)]
+        outers = [o for t in _TOLERANCES_M if shell is not None and (o := _inwards(shell, t, tube)) is not None]
         if not outers:
             continue
         outer = next((o for o in outers if 2 * _corners(o) <= max_items), min(outers, key=_corners))
@@ -155,12 +155,11 @@ def _corners(ring: Polygon) -> int:
     return len(ring.exterior.coords) - 1
 
 
-def _inwards(ring: Polygon, tolerance: float) -> Polygon | None:
-    """Fewer corners, all inside: shrunk by the tolerance, then simplified by less than that."""
-    small = ring.buffer(-tolerance, join_style="mitre").simplify(tolerance * 0.99)
-    if not isinstance(small, Polygon) or small.is_empty or not ring.covers(small):
-        return None
-    return small
+def _inwards(ring: Polygon, tolerance: float, tube: BaseGeometry) -> Polygon | None:
+    """The part around the path with fewer corners, all inside: shrunk by the tolerance, then simplified by less than that."""
+    small = polygons(ring.buffer(-tolerance, join_style="mitre").simplify(tolerance * 0.99))
+    part = next((p for p in _parts(small) if p.covers(tube)), None)
+    return part if part is not None and ring.covers(part) else None
 
 
 def _ring_area(polygon: Polygon, frame: Frame, *, inclusion: bool) -> FenceArea:
