@@ -21,7 +21,7 @@ from geo.grid import Grid, Window
 from geo.progress import Progress, silent
 from imagery import raster, register
 from imagery.errors import SurveyError
-from imagery.register import WORK_CELLS, Drift, composed, inverted
+from imagery.register import WORK_CELLS, Drift, Side, composed, inverted
 from imagery.stereo import Metres
 
 Pixels = NDArray[np.uint8]
@@ -40,8 +40,9 @@ class Wanted:
     grid: Grid
     gsd_m: float | None
     centre: LonLat
-    reference_ortho: Path | None
-    reference_surface: Path | None
+    reference_ortho: Path | None = None
+    reference_surface: Path | None = None
+    reference_gsd_m: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,12 @@ def adopt(ortho: Path, surface: Path | None, wanted: Wanted, folder: Path, progr
         notes.append(note)
     elif own is not None:
         place, drift, method = own, None, "georeference"
+    elif wanted.gsd_m is None:
+        raise SurveyError(
+            f"{ortho.name} does not know its place and the area has no reference yet: say how many metres one pixel is wide (gsd_m)"
+        )
     else:
-        place, drift, method = _centred(picture, wanted), None, "centred"
+        place, drift, method = _centred(picture, wanted.centre, wanted.gsd_m, grid.frame), None, "centred"
         notes.append(
             "影像没有坐标，按给定分辨率放在单元中心。 The picture has no place of its own: laid at the area's centre by its ground sampling."
         )
@@ -137,14 +142,11 @@ def _own_place(info: raster.RasterInfo, frame: Frame) -> Floats | None:
     return np.asarray(solved.T, np.float64)
 
 
-def _centred(picture: _Picture, wanted: Wanted) -> Floats:
-    if wanted.gsd_m is None:
-        raise SurveyError(
-            f"{picture.path.name} does not know its place and the area has no reference yet: say how many metres one pixel is wide (gsd_m)"
-        )
-    middle = wanted.grid.frame.xy(wanted.centre)
-    g, rows, cols = wanted.gsd_m, picture.info.rows, picture.info.cols
-    return np.array([[g, 0, middle.x_m - g * cols / 2], [0, -g, middle.y_m + g * rows / 2]])
+def _centred(picture: _Picture, centre: LonLat, gsd_m: float, frame: Frame) -> Floats:
+    """The place of a north-up picture whose middle lies at `centre`."""
+    middle = frame.xy(centre)
+    rows, cols = picture.info.rows, picture.info.cols
+    return np.array([[gsd_m, 0, middle.x_m - gsd_m * cols / 2], [0, -gsd_m, middle.y_m + gsd_m * rows / 2]])
 
 
 def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, wanted: Wanted) -> tuple[Floats, Drift, str, str]:
@@ -155,21 +157,23 @@ def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, want
     ref_rgb, ref_known = _rgb(raster.read_window(reference, thin=thin)), raster.read_mask(reference, thin=thin)
     ref = cv2.cvtColor(ref_rgb, cv2.COLOR_RGB2GRAY)
     gsd = wanted.gsd_m if own is None else math.sqrt(abs(float(np.linalg.det(own[:, :2]))))
-    new_thin = max(1, round(cell / gsd) if gsd else math.ceil(max(picture.info.rows, picture.info.cols) / WORK_CELLS))
+    likely = gsd or wanted.reference_gsd_m
+    new_thin = max(1, round(cell / likely))
     rgb, known = picture.small(new_thin)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    factor = 1.0  # brings the picture's cells to the reference's width, where that is known
-    if gsd:
-        factor = gsd * new_thin / cell
-        size = (max(8, round(grey.shape[1] * factor)), max(8, round(grey.shape[0] * factor)))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        known = cv2.resize(known.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    fit = register.fit(grey, known, ref, ref_known, scale_known=gsd is not None, what=picture.path.name)
-    shrink = np.diag([grey.shape[1] / picture.info.cols, grey.shape[0] / picture.info.rows])
+    # Brought to cells as wide as the reference's, by what is known or likely of its own.
+    factor = likely * new_thin / cell
+    size = (max(8, round(grey.shape[1] * factor)), max(8, round(grey.shape[0] * factor)))
+    grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    known = cv2.resize(known.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     to_metres = np.array([[cell, 0, grid.west_m], [0, -cell, grid.north_m]])
-    matched = fit.matrix.copy()
-    matched[:, :2] = matched[:, :2] @ shrink
-    place = composed(to_metres, matched)
+    to_cells = inverted(to_metres)
+    shrink = np.array([[grey.shape[1] / picture.info.cols, 0, 0], [0, grey.shape[0] / picture.info.rows, 0]])
+    first = own if own is not None else _centred(picture, wanted.centre, likely, grid.frame)
+    guess = composed(to_cells, composed(first, inverted(shrink)))
+    new, reference_side = Side(grey, known), Side(ref, ref_known)
+    fit = register.fit(new, reference_side, [guess], scale_known=gsd is not None, what=picture.path.name)
+    place = composed(to_metres, composed(fit.matrix, shrink))
     coarse = Grid(grid.frame, cell, grid.west_m, grid.north_m, *ref.shape)
     drift: Drift | None = None
     for _ in range(2):
@@ -179,8 +183,8 @@ def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, want
     assert drift is not None
     largest = float(np.hypot(drift.east_m, drift.south_m).max())
     note = (
-        f"按影像配准：{fit.inliers}/{fit.matches} 个同名点，残差 {fit.rms_px * cell:.2f} 米，缩放 {fit.scale * factor:.4f}，旋转 {fit.turn_deg:.2f}°，"
-        f"局部改正最大 {largest:.2f} 米。 Registered by {fit.inliers} of {fit.matches} points, {fit.rms_px * cell:.2f} m rms, "
+        f"按影像配准：{fit.agreeing}/{fit.matches} 处一致，残差 {fit.rms_px * cell:.2f} 米，旋转 {fit.turn_deg:.2f}°，"
+        f"局部改正最大 {largest:.2f} 米。 Registered by {fit.agreeing} of {fit.matches} {fit.how}, {fit.rms_px * cell:.2f} m rms, "
         f"turned {fit.turn_deg:.2f}°, local drift up to {largest:.2f} m."
     )
     return place, drift, "registered", note

@@ -18,7 +18,7 @@ from geo.progress import Progress, silent
 from imagery import raster, register
 from imagery.errors import SurveyError
 from imagery.reconstruct import Block
-from imagery.register import WORK_CELLS, composed, inverted
+from imagery.register import WORK_CELLS, Side, composed, inverted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +57,12 @@ def block_move(
     """How a block on its own GPS must be moved so that its rasters lie on the reference's; both pairs lie on `grid`."""
     progress(0, 1, "laying onto the reference")
     thin = max(1, math.ceil(max(grid.rows, grid.cols) / WORK_CELLS))
-    sides = [
-        (cv2.cvtColor(raster.read_window(p, thin=thin), cv2.COLOR_RGB2GRAY), raster.read_mask(p, thin=thin))
+    mine, theirs = (
+        Side(cv2.cvtColor(raster.read_window(p, thin=thin), cv2.COLOR_RGB2GRAY), raster.read_mask(p, thin=thin))
         for p in (ortho, reference_ortho)
-    ]
+    )
     try:
-        fit = register.fit(*sides[0], *sides[1], scale_known=True, what="the survey's own orthophoto")
+        fit = register.fit(mine, theirs, [np.eye(2, 3)], scale_known=True, what="the survey's own orthophoto")
     except SurveyError as error:
         return Move(False, str(error), np.eye(2, 3), 0.0)
     cell = grid.gsd_m * thin
@@ -79,8 +79,8 @@ def block_move(
     x, y = grid.west_m + grid.cols * grid.gsd_m / 2, grid.north_m - grid.rows * grid.gsd_m / 2
     step = matrix[:, :2] @ [x, y] + matrix[:, 2] - [x, y]
     note = (
-        f"按影像整体配准：{fit.inliers} 个同名点，平移 {math.hypot(*step):.2f} 米，升降 {up:.2f} 米。 "
-        f"Laid onto the reference by {fit.inliers} points: {math.hypot(*step):.2f} m along the ground, {up:.2f} m up."
+        f"按影像整体配准：{fit.agreeing} 处，平移 {math.hypot(*step):.2f} 米，升降 {up:.2f} 米。 "
+        f"Laid onto the reference by {fit.agreeing} {fit.how}: {math.hypot(*step):.2f} m along the ground, {up:.2f} m up."
     )
     return Move(True, note, matrix, up)
 

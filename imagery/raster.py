@@ -128,31 +128,54 @@ def grid_of(path: Path) -> Grid:
     return grid
 
 
+class Reader:
+    """Reads windows of one open file; see `reading`."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._bands = [i + 1 for i, c in enumerate(file.colorinterp) if c != ColorInterp.alpha]
+        self._floats = np.dtype(file.dtypes[0]).kind == "f"
+
+    def window(self, window: Window | None = None, *, thin: int = 1) -> Array:
+        """See `read_window`."""
+        where, shape = _where(self._file, window, thin)
+        how = Resampling.average if thin > 1 else Resampling.nearest
+        values = self._file.read(self._bands, window=where, out_shape=(len(self._bands), *shape), resampling=how)
+        nodata = self._file.nodata
+        if self._floats and nodata is not None and not np.isnan(nodata):
+            values[values == nodata] = np.nan
+        return values[0] if len(self._bands) == 1 else np.ascontiguousarray(np.moveaxis(values, 0, -1))
+
+    def mask(self, window: Window | None = None, *, thin: int = 1) -> Mask:
+        """See `read_mask`."""
+        where, shape = _where(self._file, window, thin)
+        known: Mask = self._file.dataset_mask(window=where, out_shape=shape, resampling=Resampling.nearest) > 127
+        if self._floats:
+            known &= np.isfinite(self._file.read(1, window=where, out_shape=shape, resampling=Resampling.nearest))
+        return known
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Reader]:
+    """A file kept open for many windows; raises SurveyError."""
+    with opened(path) as file:
+        yield Reader(file)
+
+
 def read_window(path: Path, window: Window | None = None, *, thin: int = 1) -> Array:
     """The cells of a window, `(rows, cols)` for one band and `(rows, cols, bands)` for more; colours without their alpha.
 
     `thin` > 1 reads every block of that many cells as one mean, through the overviews where they fit. Float cells that the file
     calls unknown are NaN. Raises SurveyError.
     """
-    with opened(path) as file:
-        where, shape = _where(file, window, thin)
-        bands = [i + 1 for i, c in enumerate(file.colorinterp) if c != ColorInterp.alpha]
-        floats = np.dtype(file.dtypes[0]).kind == "f"
-        how = Resampling.average if thin > 1 else Resampling.nearest
-        values = file.read(bands, window=where, out_shape=(len(bands), *shape), resampling=how)
-        if floats and file.nodata is not None and not np.isnan(file.nodata):
-            values[values == file.nodata] = np.nan
-    return values[0] if len(bands) == 1 else np.ascontiguousarray(np.moveaxis(values, 0, -1))
+    with reading(path) as file:
+        return file.window(window, thin=thin)
 
 
 def read_mask(path: Path, window: Window | None = None, *, thin: int = 1) -> Mask:
     """`(rows, cols)` True where the file knows its cells: mask, alpha, nodata and NaN alike."""
-    with opened(path) as file:
-        where, shape = _where(file, window, thin)
-        known: Mask = file.dataset_mask(window=where, out_shape=shape, resampling=Resampling.nearest) > 127
-        if np.dtype(file.dtypes[0]).kind == "f":
-            known &= np.isfinite(file.read(1, window=where, out_shape=shape, resampling=Resampling.nearest))
-    return known
+    with reading(path) as file:
+        return file.mask(window, thin=thin)
 
 
 def _where(file: Any, window: Window | None, thin: int) -> tuple[FileWindow, tuple[int, int]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.registration import phase_cross_correlation
 
 from geo.frames import Floats
 from geo.grid import Grid, Window
@@ -30,6 +29,8 @@ MOST_TILES = 400
 FARTHEST_PX = 24.0
 _LEAST_LIKENESS = 0.35  # correlation that a tile must have after its shift
 _LEAST_KNOWN = 0.98
+_BAND = 0.2  # cycles per cell: beyond it is noise and resampling
+_PROMINENCE = 1.3  # times the next best shift
 _LEAST_CONTRAST = 4.0  # levels of fine detail
 
 
@@ -120,20 +121,22 @@ def measure(before: Path, after: Path, grid: Grid, progress: Progress = silent, 
         if row + tile <= grid.rows and col + tile <= grid.cols
     ]
     places, shifts, likeness, tried = [], [], [], 0
-    for done, window in enumerate(windows):
-        progress(done, len(windows), "residual")
-        if min(raster.read_mask(p, window).mean() for p in (before, after)) < _LEAST_KNOWN:
-            continue
-        one, other = (grey(raster.read_window(p, window)) for p in (before, after))
-        if min(_contrast(one), _contrast(other)) < _LEAST_CONTRAST:
-            continue
-        tried += 1
-        found = shift(one, other)
-        if found is None:
-            continue
-        shifts.append(found[:2])
-        likeness.append(found[2])
-        places.append((grid.west_m + (window.col + tile / 2) * grid.gsd_m, grid.north_m - (window.row + tile / 2) * grid.gsd_m))
+    with raster.reading(before) as old, raster.reading(after) as new:
+        for done, window in enumerate(windows):
+            progress(done, len(windows), "residual")
+            if min(f.mask(window).mean() for f in (old, new)) < _LEAST_KNOWN:
+                continue
+            one, other = (grey(f.window(window)) for f in (old, new))
+            if min(_contrast(one), _contrast(other)) < _LEAST_CONTRAST:
+                continue
+            tried += 1
+            found = shift(one, other)
+            if found is None:
+                continue
+            shifts.append(found[:2])
+            likeness.append(found[2])
+            x, y = grid.west_m + (window.col + tile / 2) * grid.gsd_m, grid.north_m - (window.row + tile / 2) * grid.gsd_m
+            places.append((x, y))
     return Residual(
         np.array(places, np.float64).reshape(-1, 2),
         np.array(shifts, np.float64).reshape(-1, 2),
@@ -144,23 +147,42 @@ def measure(before: Path, after: Path, grid: Grid, progress: Progress = silent, 
 
 
 def shift(one: Grey, other: Grey, farthest_px: float = FARTHEST_PX) -> tuple[float, float, float] | None:
-    """(east, south, likeness): where `other` shows the middle of `one`, in cells; None when the two do not look alike.
+    """(east, south, likeness): where `other` shows the middle of `one`, in cells; None when no shift stands out.
 
-    Both `(rows, cols)` float32. The likeness is the correlation after the shift.
+    Both `(rows, cols)` float32, of one even shape. The likeness is the correlation of their detail after the shift. Kuglin & Hines
+    1975; the whitened spectrum is weighted by a Gaussian, so that the peak is one too and its place between cells is exact.
     """
-    taper = np.outer(np.hanning(one.shape[0]), np.hanning(one.shape[1])).astype(np.float32)
-    a, b = ((v - cv2.GaussianBlur(v, (0, 0), 8.0)) * taper for v in (one, other))
-    moved, _, _ = phase_cross_correlation(a, b, upsample_factor=50, normalization="phase")  # type: ignore[no-untyped-call]
-    south, east = -float(moved[0]), -float(moved[1])
-    if math.hypot(east, south) > farthest_px:
+    rows, cols = one.shape
+    taper = np.outer(np.hanning(rows), np.hanning(cols)).astype(np.float32)
+    a, b = (np.fft.rfft2((v - cv2.GaussianBlur(v, (0, 0), 8.0)) * taper) for v in (one, other))
+    cross = b * np.conj(a)
+    frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(cols)[None, :])
+    cross *= np.exp(-0.5 * (frequency / _BAND) ** 2) / np.maximum(np.abs(cross), 1e-9)
+    peaks = np.fft.fftshift(np.fft.irfft2(cross, s=one.shape)).astype(np.float32)
+    row, col = np.unravel_index(int(np.argmax(peaks)), peaks.shape)
+    if not (0 < row < rows - 1 and 0 < col < cols - 1):
+        return None
+    south, east = (
+        row - rows // 2 + _vertex(peaks[row - 1 : row + 2, col]),
+        col - cols // 2 + _vertex(peaks[row, col - 1 : col + 2]),
+    )
+    top = float(peaks[row, col])
+    peaks[max(0, row - 4) : row + 5, max(0, col - 4) : col + 5] = 0
+    if math.hypot(east, south) > farthest_px or top < _PROMINENCE * float(peaks.max()):
         return None
     back = np.array([[1, 0, east], [0, 1, south]], np.float64)
-    laid = cv2.warpAffine(
-        other, back, (one.shape[1], one.shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
-    )
-    edge = min(one.shape) // 8
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = np.asarray(cv2.warpAffine(other, back, (cols, rows), flags=how, borderMode=cv2.BORDER_REFLECT), np.float32)
+    edge = min(rows, cols) // 8
     alike = _correlation(one[edge:-edge, edge:-edge], laid[edge:-edge, edge:-edge])
     return (east, south, alike) if alike >= _LEAST_LIKENESS else None
+
+
+def _vertex(three: Grey) -> float:
+    """Where between -0.5 and 0.5 a Gaussian through three values peaks."""
+    low, middle, high = np.log(np.maximum(three, 1e-9)).tolist()
+    bend = low - 2 * middle + high
+    return 0.0 if bend >= 0 else max(-0.5, min(0.5, 0.5 * (low - high) / bend))
 
 
 def grey(pixels: NDArray[np.uint8]) -> Grey:

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -214,9 +214,11 @@ def adopt(
     else:
         own = adoption.own_gsd_m(ortho, area.frame)
         grid = area.grid(_gsd(area, gsd_m or own or area.gsd_m))
-    wanted = adoption.Wanted(
-        area, grid, gsd_m, centre or area.centre, reference.ortho if reference else None, reference.surface if reference else None
-    )
+    wanted = adoption.Wanted(area, grid, gsd_m, centre or area.centre)
+    if reference is not None:
+        wanted = replace(
+            wanted, reference_ortho=reference.ortho, reference_surface=reference.surface, reference_gsd_m=reference.quality.gsd_m
+        )
     found = adoption.adopt(ortho, surface_path, wanted, folder, progress)
     shifts = _residual(reference, found.ortho, grid, folder, progress) if reference is not None else None
     quality = judge.adopted(area, grid, found.ortho, found.native_gsd_m, found.method, shifts, found.notes)
