@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+import numpy as np
 import shapely
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -65,6 +66,8 @@ def fence_around(path: Sequence[XY], permitted: Polygon | MultiPolygon, frame: F
         if not outers:
             continue
         outer = next((o for o in outers if 2 * _corners(o) <= max_items), min(outers, key=_corners))
+        if _corners(outer) > max_items:
+            outer = _trimmed(outer, max_items, tube)
         if _corners(outer) > max_items:
             continue
         inside = [i for i, hole in enumerate(holes) if hole.intersects(outer)]
@@ -160,6 +163,22 @@ def _inwards(ring: Polygon, tolerance: float, tube: BaseGeometry) -> Polygon | N
     small = polygons(ring.buffer(-tolerance, join_style="mitre").simplify(tolerance * 0.99))
     part = next((p for p in _parts(small) if p.covers(tube)), None)
     return part if part is not None and ring.covers(part) else None
+
+
+def _trimmed(outer: Polygon, most: int, tube: BaseGeometry) -> Polygon:
+    """Outward corners cut off, the smallest first, while the path stays inside: each cut leaves less than there was."""
+    while _corners(outer) > most:
+        xy = shapely.get_coordinates(shapely.get_exterior_ring(outer.normalize()))[:-1]  # normal order runs clockwise
+        back, on = np.roll(xy, 1, axis=0) - xy, np.roll(xy, -1, axis=0) - xy
+        doubled = back[:, 0] * on[:, 1] - back[:, 1] * on[:, 0]
+        for index in sorted(np.flatnonzero(doubled > 0), key=lambda i: float(doubled[i])):
+            less = Polygon(np.delete(xy, index, axis=0))
+            if less.is_valid and outer.covers(less) and less.covers(tube):
+                outer = less
+                break
+        else:
+            break
+    return outer
 
 
 def _ring_area(polygon: Polygon, frame: Frame, *, inclusion: bool) -> FenceArea:

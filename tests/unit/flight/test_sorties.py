@@ -250,3 +250,18 @@ def test_a_fence_never_opens_what_is_closed() -> None:
                 assert path.distance(Point(middle.x_m, middle.y_m)) > area.radius_m
             else:
                 assert not Polygon([(FRAME.xy(p).x_m, FRAME.xy(p).y_m) for p in area.ring]).intersects(path)
+
+
+def test_a_ragged_edge_still_gets_a_fence() -> None:
+    """An outline of 120 notches is fenced within 70 corners: inside permitted air, around the whole path."""
+    teeth = [
+        (math.cos(a) * r, math.sin(a) * r)
+        for a, r in zip(np.linspace(0, math.tau, 240, endpoint=False), [500, 470] * 120, strict=True)
+    ]
+    air = there(Polygon(teeth))
+    path = [XY(MIDDLE.x_m + x, MIDDLE.y_m + y) for x, y in ((0, 0), (450, 0), (0, 450), (-450, 0), (0, -450), (0, 0))]
+    fence = fence_around(path, air, FRAME, 70)
+    corners = FRAME.xy_array(np.array([[p.lon_deg, p.lat_deg] for p in fence.areas[0].ring]))
+    assert len(corners) <= 70
+    assert Polygon(corners).difference(air).area < 0.5
+    assert Polygon(corners).covers(LineString([(p.x_m, p.y_m) for p in path]))
