@@ -1,268 +1,324 @@
-"""Evidence (证据): hashed pictures of one place, cut from orthophotos, surfaces and the source photos, with outline, scale and north."""
+"""Evidence of one place: cut from the orthophoto, from the heights of two dates, and from the very photos, outline drawn, hash told.
+
+Every crop is a JPEG with a north arrow, a scale bar and a strip that says when, where and from which file. Strips are written in
+ASCII, captions carry both languages.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry import Point, Polygon
+from shapely.geometry import LinearRing, MultiPolygon, Point, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geo.frames import Floats, LonLat
 from geo.grid import Grid, Window
-from imagery import raster
+from imagery import mosaic, raster
 from imagery.errors import PhotoError, SurveyError
-from imagery.photos import read_photo
+from imagery.photos import read_photo, read_pixels
 from imagery.projection import Projector
-from imagery.reconstruct import Block, View
+from imagery.reconstruct import Block
+from imagery.stereo import Metres
 from imagery.survey import Survey
 
 Pixels = NDArray[np.uint8]
 
-CHIP_PX = 512
-AROUND = 0.7  # of the outline's longer side is shown on every side of it
-LEAST_AROUND_M = 5.0
-CLEAR_M = 0.4  # a surface that rises so far into the line of sight hides what lies behind it
-STEPS_M = (-6.0, -2.0, 0.0, 2.0, 6.0)
-COLOURS = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (214, 96, 77), (103, 0, 31))  # ColorBrewer RdBu, turned
+_CHIP_MARGIN_M = 12.0
+_CHIP_PX = 720  # long side of an ortho chip, enlarged if need be
+_PHOTO_PX = 1400
+_LEAST_SEEN = 0.7  # share of the place's points a photo must truly see
+_SIGHT_M = 30.0  # ground around the place that may stand in the line of sight
+_QUALITY = 90
+_RED, _WHITE, _BLACK, _GREY = (235, 40, 30), (255, 255, 255), (0, 0, 0), (120, 120, 120)
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A picture as JPEG with the SHA-256 of its bytes, and of the photo it was cut from (None: an ortho or a surface)."""
+    """A picture as evidence. `sha256` is of the JPEG's own bytes, `photo_sha256` of the photo it was cut from (None for chips)."""
 
     jpeg: bytes
     sha256: str
-    width: int
-    height: int
     caption: str
-    taken_at: datetime | None
     place: LonLat
+    taken_at: datetime | None = None
     photo_sha256: str | None = None
 
 
-def chip(survey: Survey, outline: Polygon) -> Crop:
-    """The orthophoto around an outline (metres of the area's frame), north up. Raises SurveyError outside the survey."""
-    window = _around(survey.grid, outline)
+def chip(survey: Survey, outline_m: Polygon | MultiPolygon) -> Crop:
+    """The orthophoto around an outline (frame metres); the same window for every survey of the area. Raises SurveyError."""
+    part, window = _around(survey.grid, outline_m)
     pixels = raster.read_window(survey.ortho, window)
-    return _chip(survey, pixels, window, outline, f"{survey.taken_on}, {survey.grid.gsd_m * 100:.0f} cm")
+    if not raster.read_mask(survey.ortho, window).any():
+        raise SurveyError(f"survey {survey.id} does not show the place")
+    factor = _CHIP_PX / max(pixels.shape[:2])
+    picture = _resized(pixels, factor)
+    _draw_outline(picture, [_on_grid(ring, part, factor) for ring in _rings(outline_m)])
+    _draw_north(picture, (0.0, -1.0))
+    _draw_scale(picture, factor / part.gsd_m)
+    place = _place(survey, outline_m)
+    words = f"{survey.taken_on.isoformat()}  {_ascii(place)}  ortho {survey.grid.gsd_m * 100:.1f} cm  {survey.id}"
+    caption = f"{survey.taken_on.isoformat()} 正射影像 orthophoto, {place.lon_deg:.6f}, {place.lat_deg:.6f}, {survey.id}"
+    return _crop(_with_strip(picture, words), caption, place)
 
 
-def height_chip(before: Survey, after: Survey, outline: Polygon) -> Crop:
-    """Height gained (red) and lost (blue) between two surveys of one grid, with its colour bar. Raises SurveyError."""
-    if before.surface is None or after.surface is None or before.grid != after.grid:
-        raise SurveyError("a height chip needs two surveys of one area that both have a surface")
-    window = _around(after.grid, outline)
-    gain = raster.read_window(after.surface, window) - raster.read_window(before.surface, window)
-    level = np.abs(gain) < 1.0
-    gain = gain - (np.median(gain[level]) if level.any() else 0.0)
-    pixels = _coloured(gain.astype(np.float32))
-    made = _drawn(pixels, after.grid.part(window), outline)
-    _colour_bar(made)
-    inside = gain[_inside(outline, after.grid, window)]
-    known = inside[np.isfinite(inside)]
-    median = f", median {np.median(known):+.2f} m" if known.size else ""
-    return _crop(made, f"{before.taken_on} → {after.taken_on}{median}", outline, after)
+def height_chip(before: Survey, after: Survey, outline_m: Polygon | MultiPolygon) -> Crop:
+    """How much higher (red) or lower (blue) the later surface lies around an outline, with a colour bar in metres; grey unknown.
+
+    Raises SurveyError when one of the two has no surface or they do not share a grid.
+    """
+    if before.surface is None or after.surface is None:
+        raise SurveyError("a height change needs a surface of both dates")
+    if before.grid != after.grid:
+        raise SurveyError(f"surveys {before.id} and {after.id} do not share a grid")
+    part, window = _around(after.grid, outline_m)
+    gain: Metres = raster.read_window(after.surface, window) - raster.read_window(before.surface, window)
+    known = np.isfinite(gain)
+    if not known.any():
+        raise SurveyError("neither surface knows the place")
+    ring = raster.inside(outline_m.buffer(6.0).difference(outline_m.buffer(2.0)), part) & known
+    if ring.sum() > 50:  # what lies between the two as a whole is no change
+        gain = gain - np.float32(np.median(gain[ring]))
+    inner = gain[raster.inside(outline_m, part) & known]
+    most = max(2.0, math.ceil(float(np.percentile(np.abs(inner), 95)))) if len(inner) else 3.0
+    factor = _CHIP_PX / max(gain.shape)
+    picture = _resized(_diverging(gain, most), factor)
+    _draw_outline(picture, [_on_grid(r, part, factor) for r in _rings(outline_m)], colour=_BLACK)
+    _draw_north(picture, (0.0, -1.0))
+    _draw_scale(picture, factor / part.gsd_m)
+    picture = np.hstack([picture, _colour_bar(picture.shape[0], most)])
+    place = _place(after, outline_m)
+    change = float(np.median(inner)) if len(inner) else math.nan
+    words = f"{before.taken_on} -> {after.taken_on}  height {change:+.2f} m (median)  {_ascii(place)}"
+    caption = (
+        f"{before.taken_on} → {after.taken_on} 高度变化 height change {change:+.2f} m, {place.lon_deg:.6f}, {place.lat_deg:.6f}"
+    )
+    return _crop(_with_strip(picture, words), caption, place)
 
 
-def crops(survey: Survey, outline: Polygon, count: int) -> tuple[Crop, ...]:
-    """The best source photos of a place at full resolution: most central, least hidden, sharpest.
+def crops(survey: Survey, outline_m: Polygon | MultiPolygon, count: int) -> tuple[Crop, ...]:
+    """Up to `count` photos that see the place best, cut out at full resolution: steepest first, none that sees it past an obstacle.
 
-    Fewer than `count` when fewer photos show it. Raises SurveyError for a survey that has no photos of its own.
+    A photo is read anew and must have the hash it was built with. A survey without photos of its own (adopted) gives its ortho chip.
+    Raises SurveyError when no photo shows the place.
     """
     if survey.block is None or survey.surface is None:
-        raise SurveyError(f"survey {survey.id} was adopted as a finished orthophoto: it has no photos to cut from")
+        return (chip(survey, outline_m),)
     block = Block.load(survey.block)
-    top_m = _top_m(survey, outline)
-    seen = sorted(_seen(block, survey, outline, top_m), key=lambda s: -s[0])[: 2 * count]
-    cut = [(worth, crop, sharp) for worth, view in seen for crop, sharp in _cut(block, view, survey, outline, top_m)]
-    most = max((sharp for _, _, sharp in cut), default=1.0)
-    best = sorted(cut, key=lambda c: -(c[0] + 0.3 * c[2] / most))
-    return tuple(crop for _, crop, _ in best[:count])
+    ranked = _ranked(block, survey, outline_m)
+    found: list[Crop] = []
+    problems: list[str] = []
+    for index, top_m in ranked:
+        if len(found) == count:
+            break
+        try:
+            found.append(_photo_crop(block, index, survey, outline_m, top_m))
+        except PhotoError as error:
+            problems.append(str(error))
+    if not found and count > 0:
+        why = f" ({'; '.join(problems[:3])})" if problems else ""
+        raise SurveyError(f"no photo of survey {survey.id} shows the place whole{why}")
+    return tuple(found)
 
 
-def _seen(block: Block, survey: Survey, outline: Polygon, top_m: float) -> Iterator[tuple[float, View]]:
-    """(worth 0..1, view) of each view that has the whole outline in its picture, unhidden."""
-    ring = _ring(outline, top_m)
-    sight = _Sight(survey, outline)
-    for view in block.views:
-        camera = block.camera(view)
-        pixels, depths = Projector.of(camera, view.pose).points(ring)
-        if not np.isfinite(pixels).all() or (depths <= 0).any():
-            continue
-        size = np.array([camera.width_px, camera.height_px])
-        if (pixels < 0.02 * size).any() or (pixels > 0.98 * size).any():
-            continue
-        central = 1.0 - float(np.hypot(*((pixels.mean(0) - size / 2) / (size / 2)))) / math.sqrt(2.0)
-        yield central * sight.share(view.pose.centre, ring), view
-
-
-class _Sight:
-    """The surface around a place, to ask what stands in the way."""
-
-    def __init__(self, survey: Survey, outline: Polygon) -> None:
-        assert survey.surface is not None
-        reach = outline.buffer(40.0).bounds
-        self.window = survey.grid.window(reach)
-        self.grid = survey.grid.part(self.window)
-        self.surface = raster.read_window(survey.surface, self.window)
-
-    def share(self, eye: Floats, ring: Floats) -> float:
-        """Part of the outline's corners that a camera sees freely."""
-        free = [self._free(eye, corner) for corner in ring]
-        return sum(free) / len(free)
-
-    def _free(self, eye: Floats, corner: Floats) -> bool:
-        way = eye - corner
-        flat = float(np.hypot(way[0], way[1]))
-        if flat < 0.5:
-            return True
-        steps = np.arange(1.0, min(flat, 38.0), 2 * self.grid.gsd_m)
-        places = corner + np.outer(steps / flat, way)
-        rows = ((self.grid.north_m - places[:, 1]) / self.grid.gsd_m).astype(int)
-        cols = ((places[:, 0] - self.grid.west_m) / self.grid.gsd_m).astype(int)
-        held = (rows >= 0) & (cols >= 0) & (rows < self.grid.rows) & (cols < self.grid.cols)
-        heights = self.surface[rows[held], cols[held]]
-        return not bool((heights > places[held, 2] + CLEAR_M).any())
-
-
-def _cut(block: Block, view: View, survey: Survey, outline: Polygon, top_m: float) -> Iterator[tuple[Crop, float]]:
-    """(crop, sharpness) of one view; nothing when its photo is gone or was changed since."""
-    try:
-        photo = read_photo(view.path)
-    except PhotoError:
-        return
-    if photo.sha256 != view.photo_sha256:
-        return
-    pixels = cv2.imread(str(view.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        return
-    projector = Projector.of(block.camera(view), view.pose)
-    ring, _ = projector.points(_ring(outline, top_m))
-    centre = np.array([*outline.centroid.coords[0], top_m])
-    compass, _ = projector.points(centre + np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
-    px_per_m = float(np.hypot(*(compass[2] - compass[0])))
-    low, high = ring.min(0), ring.max(0)
-    margin = max(AROUND * float((high - low).max()), LEAST_AROUND_M * px_per_m, 100.0)
-    c0, r0 = np.maximum(low - margin, 0).astype(int)
-    c1, r1 = np.minimum(high + margin, (pixels.shape[1], pixels.shape[0])).astype(int)
-    part = np.ascontiguousarray(pixels[r0:r1, c0:c1, ::-1])
-    scale = max(1, round(360 / min(part.shape[:2])))
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    sharp = float(cv2.Laplacian(grey, cv2.CV_64F).var())
-    if scale > 1:
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    _line(part, (ring - (c0, r0)) * scale)
-    _north(part, compass[1] - compass[0])
-    _scale_bar(part, px_per_m * scale)
-    when = f"{photo.taken_at:%Y-%m-%d %H:%M:%S}Z, " if photo.taken_at else ""
-    yield _crop(part, f"{when}{photo.name}, {photo.sha256[:12]}", outline, survey, photo.taken_at, photo.sha256), sharp
-
-
-def _around(grid: Grid, outline: Polygon) -> Window:
-    west, south, east, north = outline.bounds
-    margin = max(AROUND * max(east - west, north - south), LEAST_AROUND_M)
-    side = max(east - west, north - south) / 2 + margin
-    x, y = (west + east) / 2, (south + north) / 2
-    return grid.window((x - side, y - side, x + side, y + side))
-
-
-def _top_m(survey: Survey, outline: Polygon) -> float:
-    """Median height of the surface inside the outline."""
+def _ranked(block: Block, survey: Survey, outline_m: Polygon | MultiPolygon) -> list[tuple[int, float]]:
+    """(view, height of the place's top) of the views that see the place, best first."""
     assert survey.surface is not None
-    window = survey.grid.window(outline.bounds)
-    heights = raster.read_window(survey.surface, window)[_inside(outline, survey.grid, window)]
-    heights = heights[np.isfinite(heights)]
-    if not heights.size:
-        raise SurveyError(f"survey {survey.id} knows no height at this place")
-    return float(np.median(heights))
+    west, south, east, north = outline_m.buffer(_SIGHT_M).bounds
+    window = survey.grid.window((west, south, east, north))
+    thin = max(1, round(0.25 / survey.grid.gsd_m))
+    part = survey.grid.part(window)
+    heights = mosaic.without_gaps(raster.read_window(survey.surface, window)[::thin, ::thin]) - np.float32(block.offset_m[2])
+    cells = Grid(part.frame, part.gsd_m * thin, part.west_m, part.north_m, *heights.shape)
+    inner = raster.inside(outline_m.buffer(cells.gsd_m), cells)
+    top = float(np.median(heights[inner])) if inner.any() else float(np.median(heights))
+    samples = _samples(outline_m)
+    points = np.column_stack([samples - np.array(block.offset_m[:2]), np.full(len(samples), top)])
+    corner = (cells.west_m - block.offset_m[0], cells.north_m - block.offset_m[1])
+    ranked = []
+    for i, view in enumerate(block.views):
+        projector = Projector.of(block.camera(view), view.pose, block.offset_m)
+        pixels, _ = projector.points(points)
+        edge = 0.01 * projector.numbers[19]
+        with np.errstate(invalid="ignore"):
+            within = (
+                (pixels > edge).all(axis=1)
+                & (pixels[:, 0] < projector.numbers[19] - edge)
+                & (pixels[:, 1] < projector.numbers[20] - edge)
+            )
+        if not within.all():
+            continue
+        seen = mosaic.seen_share(projector, heights, corner, cells.gsd_m, points)
+        if seen < _LEAST_SEEN:
+            continue
+        away = points[:, :2].mean(axis=0) - projector.centre[:2]
+        slope = float(np.linalg.norm(away)) / max(1.0, float(projector.centre[2] - top))
+        ranked.append((round(seen, 1), -slope, i))
+    ranked.sort(reverse=True)
+    return [(i, top + block.offset_m[2]) for _, _, i in ranked]
 
 
-def _inside(outline: Polygon, grid: Grid, window: Window) -> NDArray[np.bool_]:
-    return raster.inside(outline, grid.part(window))
+def _samples(outline_m: Polygon | MultiPolygon) -> Floats:
+    """Places `(n, 2)` spread over an outline: its border and a lattice inside."""
+    border = np.concatenate([_coords(ring.segmentize(2.0)) for ring in _rings(outline_m)])
+    west, south, east, north = outline_m.bounds
+    step = max(0.5, max(east - west, north - south) / 6)
+    lattice = [
+        (x, y) for x in np.arange(west, east, step) for y in np.arange(south, north, step) if outline_m.contains(Point(x, y))
+    ]
+    return np.concatenate([border, np.array(lattice, np.float64).reshape(-1, 2)])
 
 
-def _ring(outline: Polygon, z_m: float) -> Floats:
-    corners = np.asarray(outline.exterior.coords)[:-1, :2]
-    return np.column_stack([corners, np.full(len(corners), z_m)])
+def _photo_crop(block: Block, index: int, survey: Survey, outline_m: Polygon | MultiPolygon, top_m: float) -> Crop:
+    view = block.views[index]
+    photo = read_photo(view.path)
+    if photo.sha256 != view.photo_sha256:
+        raise PhotoError(f"{view.path.name} is not the photo the survey was built from: its hash differs")
+    camera = block.camera(view)
+    rings = []
+    for ring in _rings(outline_m):
+        xy = _coords(ring.segmentize(0.5))
+        rings.append(camera.project(np.column_stack([xy, np.full(len(xy), top_m)]), view.pose)[0])
+    border = np.concatenate(rings)
+    centre = np.array([outline_m.centroid.x, outline_m.centroid.y, top_m])
+    steps = camera.project(centre + np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0]]), view.pose)[0]
+    px_per_m = float((np.linalg.norm(steps[1] - steps[0]) + np.linalg.norm(steps[2] - steps[0])) / 2)
+    margin = max(96.0, 0.5 * float(np.ptp(border, axis=0).max()), 4 * px_per_m)
+    low = np.maximum(np.floor(border.min(axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(border.max(axis=0) + margin), [camera.width_px, camera.height_px]).astype(int)
+    pixels = read_pixels(view.path)[low[1] : high[1], low[0] : high[0]]
+    factor = min(1.0, _PHOTO_PX / max(pixels.shape[:2])) if max(pixels.shape[:2]) >= 420 else 420 / max(pixels.shape[:2])
+    picture = _resized(pixels, factor)
+    _draw_outline(picture, [(ring - low) * factor for ring in rings])
+    _draw_north(picture, tuple((steps[1] - steps[0]).tolist()))
+    _draw_scale(picture, px_per_m * factor)
+    place = _place(survey, outline_m)
+    when = photo.taken_at.strftime("%Y-%m-%d %H:%M:%SZ") if photo.taken_at else survey.taken_on.isoformat()
+    words = f"{when}  {_ascii(place)}  {view.path.name}  sha256 {photo.sha256[:12]}"
+    caption = (
+        f"{when} 原始照片 source photo {view.path.name}, {place.lon_deg:.6f}, {place.lat_deg:.6f}, SHA-256 {photo.sha256[:12]}"
+    )
+    return _crop(_with_strip(picture, words), caption, place, photo.taken_at, photo.sha256)
 
 
-def _chip(survey: Survey, pixels: Pixels, window: Window, outline: Polygon, caption: str) -> Crop:
-    return _crop(_drawn(np.ascontiguousarray(pixels), survey.grid.part(window), outline), caption, outline, survey)
+def _around(grid: Grid, outline_m: Polygon | MultiPolygon) -> tuple[Grid, Window]:
+    """A square window about an outline with room around it, cut at the grid's edge."""
+    west, south, east, north = outline_m.bounds
+    half = max(east - west, north - south) / 2 + _CHIP_MARGIN_M
+    x, y = (west + east) / 2, (south + north) / 2
+    window = grid.window((x - half, y - half, x + half, y + half))
+    return grid.part(window), window
 
 
-def _drawn(pixels: Pixels, grid: Grid, outline: Polygon) -> Pixels:
-    """The picture brought to a readable size, with outline, north and scale."""
-    scale = CHIP_PX / max(pixels.shape[:2])
-    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    made = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=how)
-    corners = np.asarray(outline.exterior.coords)[:, :2]
-    ring = np.column_stack([corners[:, 0] - grid.west_m, grid.north_m - corners[:, 1]]) / grid.gsd_m * scale
-    _line(made, ring)
-    _north(made, np.array([0.0, -1.0]))
-    _scale_bar(made, scale / grid.gsd_m)
-    return made
+def _rings(outline_m: Polygon | MultiPolygon) -> list[LinearRing]:
+    return [part.exterior for part in (outline_m.geoms if isinstance(outline_m, MultiPolygon) else (outline_m,))]
 
 
-def _line(picture: Pixels, ring: Floats) -> None:
-    points = [np.rint(ring).astype(np.int32).reshape(-1, 1, 2)]
-    cv2.polylines(picture, points, True, (0, 0, 0), 4, cv2.LINE_AA)
-    cv2.polylines(picture, points, True, (255, 214, 10), 2, cv2.LINE_AA)
+def _coords(ring: BaseGeometry) -> Floats:
+    """Vertices `(n, 2)` of a ring."""
+    return np.array(ring.coords, np.float64)[:, :2]
 
 
-def _north(picture: Pixels, direction: Floats) -> None:
-    unit = direction / max(float(np.hypot(*direction)), 1e-9)
-    middle = np.array([28.0, 30.0])
-    tail, tip = (tuple(int(v) for v in middle + s * 16 * unit) for s in (-1, 1))
-    for colour, width in (((0, 0, 0), 5), ((255, 255, 255), 2)):
-        cv2.arrowedLine(picture, tail, tip, colour, width, cv2.LINE_AA, tipLength=0.4)
-    _write(picture, "N", (44, 26))
+def _on_grid(ring: LinearRing, part: Grid, factor: float) -> Floats:
+    xy = _coords(ring)
+    return np.column_stack([xy[:, 0] - part.west_m, part.north_m - xy[:, 1]]) / part.gsd_m * factor
 
 
-def _scale_bar(picture: Pixels, px_per_m: float) -> None:
-    wanted = picture.shape[1] / 4 / px_per_m
-    metres = next((m for m in (50, 20, 10, 5, 2, 1) if m <= wanted), 1)
-    length, y = round(metres * px_per_m), picture.shape[0] - 14
-    for colour, width in (((0, 0, 0), 6), ((255, 255, 255), 3)):
-        cv2.line(picture, (14, y), (14 + length, y), colour, width)
-    _write(picture, f"{metres} m", (14, y - 8))
+def _place(survey: Survey, outline_m: Polygon | MultiPolygon) -> LonLat:
+    return survey.grid.frame.lonlat(outline_m.centroid.x, outline_m.centroid.y)
 
 
-def _write(picture: Pixels, text: str, at: tuple[int, int]) -> None:
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+def _ascii(place: LonLat) -> str:
+    ns, ew = "N" if place.lat_deg >= 0 else "S", "E" if place.lon_deg >= 0 else "W"
+    return f"{abs(place.lat_deg):.6f}{ns} {abs(place.lon_deg):.6f}{ew}"
 
 
-def _coloured(gain: NDArray[np.float32]) -> Pixels:
-    flat = np.nan_to_num(gain).ravel()
-    bands = [np.interp(flat, STEPS_M, [c[b] for c in COLOURS]) for b in range(3)]
-    pixels = np.stack(bands, axis=-1).reshape(*gain.shape, 3).astype(np.uint8)
-    pixels[~np.isfinite(gain)] = (120, 120, 120)
-    return pixels
+def _resized(pixels: Pixels, factor: float) -> Pixels:
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=how), np.uint8)
 
 
-def _colour_bar(picture: Pixels) -> None:
-    height = picture.shape[0] - 80
-    values = np.linspace(STEPS_M[-1], STEPS_M[0], height, dtype=np.float32).reshape(-1, 1)
-    picture[40 : 40 + height, -26:-12] = np.repeat(_coloured(values), 14, axis=1)
-    for metres in STEPS_M:
-        y = 40 + round((STEPS_M[-1] - metres) / (STEPS_M[-1] - STEPS_M[0]) * (height - 1))
-        _write(picture, f"{metres:+.0f}", (picture.shape[1] - 58, y + 5))
+def _draw_outline(picture: Pixels, rings: Sequence[Floats], colour: tuple[int, int, int] = _RED) -> None:
+    for ring in rings:
+        points = [np.round(ring * 16).astype(np.int32).reshape(-1, 1, 2)]
+        cv2.polylines(picture, points, True, _WHITE, 4, cv2.LINE_AA, 4)
+        cv2.polylines(picture, points, True, colour, 2, cv2.LINE_AA, 4)
+
+
+def _draw_north(picture: Pixels, up: tuple[float, ...]) -> None:
+    """An arrow to the north in the upper right corner; `up` is that direction in the picture."""
+    size = max(14.0, 0.035 * max(picture.shape[:2]))
+    way = np.array(up) / max(1e-9, math.hypot(*up))
+    middle = np.array([picture.shape[1] - 2.2 * size, 2.2 * size])
+    tail, tip = middle - way * size, middle + way * size
+    for colour, width in ((_BLACK, 5), (_WHITE, 2)):
+        cv2.arrowedLine(picture, _whole(tail), _whole(tip), colour, width, cv2.LINE_AA, 0, 0.35)
+    _write(picture, "N", _whole(tail - way * 0.6 * size + [-0.3 * size, 0.3 * size]), size / 28)
+
+
+def _draw_scale(picture: Pixels, px_per_m: float) -> None:
+    """A bar of 1, 2, 5, 10 … metres, at most a third of the picture's width."""
+    most = picture.shape[1] / 3 / max(1e-6, px_per_m)
+    decade = 10.0 ** math.floor(math.log10(max(most, 1e-3)))
+    length = max(m * decade for m in (1, 2, 5) if m * decade <= most or m == 1)
+    x0, y = 14, picture.shape[0] - 16
+    x1 = x0 + round(length * px_per_m)
+    for colour, width in ((_BLACK, 7), (_WHITE, 3)):
+        cv2.line(picture, (x0, y), (x1, y), colour, width)
+    _write(picture, f"{length:g} m", (x0, y - 10), 0.5)
+
+
+def _whole(point: Floats) -> tuple[int, int]:
+    return round(float(point[0])), round(float(point[1]))
+
+
+def _write(picture: Pixels, words: str, at: tuple[int, int], scale: float) -> None:
+    for colour, width in ((_BLACK, 4), (_WHITE, 1)):
+        cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+
+
+def _with_strip(picture: Pixels, words: str) -> Pixels:
+    """The picture over a black strip with its words, made as small as they need to fit."""
+    scale = 0.5
+    while scale > 0.28 and cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] > picture.shape[1] - 12:
+        scale -= 0.02
+    strip = np.zeros((26, picture.shape[1], 3), np.uint8)
+    cv2.putText(strip, words, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+    return np.vstack([picture, strip])
+
+
+def _diverging(values: Metres, most: float) -> Pixels:
+    """Blue below, white at zero, red above; grey where unknown. `(rows, cols, 3)`."""
+    t = np.clip(np.nan_to_num(values) / most, -1, 1)[..., None]
+    up, down, white = np.array([178, 24, 43.0]), np.array([33, 102, 172.0]), np.array([247, 247, 247.0])
+    colours = np.where(t >= 0, white + t * (up - white), white - t * (down - white))
+    colours[~np.isfinite(values)] = _GREY
+    return np.ascontiguousarray(colours, np.uint8)
+
+
+def _colour_bar(rows: int, most: float) -> Pixels:
+    bar = np.full((rows, 84, 3), 255, np.uint8)
+    top, bottom = 20, rows - 20
+    ramp = np.linspace(most, -most, bottom - top).astype(np.float32)[:, None]
+    bar[top:bottom, 8:30] = _diverging(np.repeat(ramp, 22, axis=1), most)
+    for k in range(5):
+        y = round(top + (bottom - top - 1) * k / 4)
+        cv2.putText(bar, f"{most * (1 - k / 2):+.1f} m", (34, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, _BLACK, 1, cv2.LINE_AA)
+        cv2.line(bar, (30, y), (33, y), _BLACK, 1)
+    return bar
 
 
 def _crop(
-    pixels: Pixels, caption: str, outline: Polygon, survey: Survey, taken_at: datetime | None = None, photo: str | None = None
+    picture: Pixels, caption: str, place: LonLat, taken_at: datetime | None = None, photo_sha256: str | None = None
 ) -> Crop:
-    done, data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise SurveyError(f"survey {survey.id}: a crop could not be written as JPEG")
+        raise SurveyError("the evidence picture could not be written as JPEG")
     jpeg = data.tobytes()
-    point: Point = outline.representative_point()
-    place = survey.grid.frame.lonlat(point.x, point.y)
-    where = f"{caption}, {place.lon_deg:.6f}, {place.lat_deg:.6f}"
-    return Crop(jpeg, hashlib.sha256(jpeg).hexdigest(), pixels.shape[1], pixels.shape[0], where, taken_at, place, photo)
+    return Crop(jpeg, hashlib.sha256(jpeg).hexdigest(), caption, place, taken_at, photo_sha256)

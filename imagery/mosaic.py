@@ -133,6 +133,13 @@ def off_nadir(scene: Scene, labels: Labels) -> NDArray[np.uint8]:
     return _off_nadir(labels, scene.numbers, scene.heights_m, west, north, scene.cells.gsd_m)
 
 
+def seen_share(projector: Projector, heights: Metres, corner: tuple[float, float], cell_m: float, points: Floats) -> float:
+    """Share of places `(n, 3)` (metres minus offset) with a free line to the camera; `heights` lie on cells from `corner` on."""
+    top = float(heights.max())
+    free = [_free(projector.numbers, heights, top, *corner, cell_m, *place) for place in points.tolist()]
+    return float(np.mean(free))
+
+
 def without_gaps(heights: Metres) -> Metres:
     """Every unknown height from the known ones around it, the wider the gap the smoother."""
     known = np.isfinite(heights)

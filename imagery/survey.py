@@ -251,7 +251,7 @@ def area_from_photos(photos: Sequence[Photo], name: str) -> Area:
     heights = [p.takeoff_height_m for p in placed if p.takeoff_height_m is not None and p.takeoff_height_m > 5]
     height = float(np.median(heights)) if heights else _USUAL_HEIGHT_M
     camera = placed[0].camera
-    margin = 0.2 * min(camera.footprint_m(height))
+    margin = 0.3 * min(camera.footprint_m(height))
     outline = MultiPoint(frame.xy_array(lonlat)).convex_hull.buffer(margin, quad_segs=4).simplify(0.5)
     key = hashlib.sha256("\n".join(sorted(p.sha256 for p in placed)).encode()).hexdigest()[:8]
     assert isinstance(outline, Polygon)
