@@ -27,6 +27,7 @@ class Limits:
     vehicle_gain_m: tuple[float, float] = (0.9, 3.2)
     vehicle_length_m: tuple[float, float] = (3.0, 12.5)
     vehicle_width_m: float = 3.0
+    car_m: tuple[float, float, float] = (5.3, 2.2, 1.75)  # length, width, height that no private car exceeds by much
     road_grey: float = 0.25
     high_m: float = 2.0
     shed_m2: float = 30.0
@@ -76,16 +77,16 @@ def _was_ragged(f: Features, limits: Limits) -> bool:
 def _is_vehicle(f: Features, limits: Limits, sigma_xy_m: float) -> bool:
     smear = 2 * sliver_m(sigma_xy_m)  # a surface smears both edges outwards
     width = f.area_m2 / f.length_m
-    return (
+    alone = f.stood_m < 1.0 and f.beside_high < 0.15
+    in_size = (
         limits.vehicle_gain_m[0] <= f.gain_m <= limits.vehicle_gain_m[1]
         and limits.vehicle_length_m[0] <= f.length_m <= limits.vehicle_length_m[1] + smear
         and width <= limits.vehicle_width_m + smear
-        # long and narrow, or as low as only a car is
-        and (f.length_m / width >= 1.6 or f.gain_m < 1.7)
-        and f.road > limits.road_grey
-        and f.stood_m < 1.0
-        and f.beside_high < 0.15
     )
+    # a car may stand anywhere; what is larger is a vehicle only where vehicles stand, if long and narrow or as low as only a car is
+    is_car = f.gain_m < limits.car_m[2] and f.length_m <= limits.car_m[0] + smear and width <= limits.car_m[1] + smear
+    is_lorry = f.road > limits.road_grey and (f.length_m / width >= 1.6 or f.gain_m < limits.car_m[2])
+    return alone and in_size and (is_car or is_lorry)
 
 
 HOLDS: tuple[_Hold, ...] = (
@@ -132,7 +133,7 @@ HOLDS: tuple[_Hold, ...] = (
         Kind.VEHICLE,
         _is_vehicle,
         lambda f, _l: (
-            f"vehicle_suspected: {f.length_m:.1f} x {f.width_m:.1f} x {f.gain_m:.1f} m on paved ground; comes back if it is still there on the next survey"
+            f"vehicle_suspected: {f.length_m:.1f} x {f.width_m:.1f} x {f.gain_m:.1f} m, stands alone like a vehicle; take it back if it has no wheels"
         ),
     ),
     _Hold(
