@@ -51,7 +51,11 @@ def machine() -> str:
 
 
 def publish(name: str, rows: Sequence[Row]) -> None:
-    """Print, and write both files."""
+    """Print, and write both files; figures of data sets that were not run now stay as they were."""
+    path = HERE / "results" / f"{name}.json"
+    fresh = {r.dataset for r in rows}
+    kept = [Row(**old) for old in json.loads(path.read_text())] if path.exists() else []
+    rows = [*(r for r in kept if r.dataset not in fresh), *rows]
     cells = [
         (r.metric, r.dataset, _figure(r.value), r.unit, _figure(r.bar), r.verdict, r.peer or "", _figure(r.peer_value))
         for r in rows
@@ -59,7 +63,7 @@ def publish(name: str, rows: Sequence[Row]) -> None:
     head = ("metric", "dataset", "value", "unit", "bar", "", "peer", "peer value")
     terminal.out.print(terminal.table(name, head, cells))
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / f"{name}.json").write_text(json.dumps([asdict(r) for r in rows], ensure_ascii=False, indent=1) + "\n")
+    path.write_text(json.dumps([asdict(r) for r in rows], ensure_ascii=False, indent=1) + "\n")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(str(c) for c in row) + " |" for row in cells]
     day = datetime.now(UTC).date()
@@ -72,7 +76,7 @@ def publish(name: str, rows: Sequence[Row]) -> None:
     )
     pattern = re.compile(rf"## {re.escape(name)}\n.*?(?=\n## |\Z)", re.DOTALL)
     text = pattern.sub(lambda _: body, text) if pattern.search(text) else f"{text.rstrip()}\n\n{body}"
-    path.write_text(text)
+    results.write_text(text)
 
 
 def _figure(value: float | None) -> str:
