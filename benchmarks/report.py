@@ -68,10 +68,10 @@ def publish(name: str, rows: Sequence[Row]) -> None:
     lines += ["| " + " | ".join(str(c) for c in row) + " |" for row in cells]
     day = datetime.now(UTC).date()
     body = f"## {name}\n\n`make bench NAME={name}` · {machine()} · {day}\n\n" + "\n".join(lines) + "\n"
-    path = HERE / "RESULTS.md"
+    results = HERE / "RESULTS.md"
     text = (
-        path.read_text()
-        if path.exists()
+        results.read_text()
+        if results.exists()
         else "# Results\n\nEach section is written by its benchmark; times are of a shared machine.\n"
     )
     pattern = re.compile(rf"## {re.escape(name)}\n.*?(?=\n## |\Z)", re.DOTALL)
