@@ -114,36 +114,52 @@ def median3(heights: Metres, least: int) -> Metres:
 
 @njit(cache=True)
 def bridged(heights: Metres, reach: int) -> Metres:
-    """Unknown cells from what lies in eight directions around them.
+    """Unknown cells from what lies within `reach` cells in eight directions around them.
 
     Their lower median, not their mean: ground hidden at the foot of a wall takes the ground's height, a hole in a roof the roof's.
     Where fewer than five directions find anything within reach, the cell stays unknown.
     """
     rows, cols = heights.shape
-    out = heights.copy()
+    near = np.full((8, rows, cols), np.nan, np.float32)
     steps = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
-    near = np.empty(8, np.float32)
+    for d in range(8):
+        di, dj = steps[d]
+        # What a cell sees in a direction is its neighbour there, or what that neighbour sees: one sweep, against the direction.
+        far = np.zeros((rows, cols), np.int32)
+        for ii in range(rows):
+            i = rows - 1 - ii if di >= 0 else ii
+            a = i + di
+            if a < 0 or a >= rows:
+                continue
+            for jj in range(cols):
+                j = cols - 1 - jj if dj >= 0 else jj
+                b = j + dj
+                if b < 0 or b >= cols:
+                    continue
+                if not np.isnan(heights[a, b]):
+                    near[d, i, j] = heights[a, b]
+                    far[i, j] = 1
+                elif 0 < far[a, b] < reach:
+                    near[d, i, j] = near[d, a, b]
+                    far[i, j] = far[a, b] + 1
+    out = heights.copy()
+    found = np.empty(8, np.float32)
     for i in range(rows):
         for j in range(cols):
             if not np.isnan(heights[i, j]):
                 continue
             n = 0
-            for di, dj in steps:
-                for s in range(1, reach + 1):
-                    a, b = i + di * s, j + dj * s
-                    if a < 0 or b < 0 or a >= rows or b >= cols:
-                        break
-                    v = heights[a, b]
-                    if not np.isnan(v):
-                        p = n
-                        while p > 0 and near[p - 1] > v:
-                            near[p] = near[p - 1]
-                            p -= 1
-                        near[p] = v
-                        n += 1
-                        break
+            for d in range(8):
+                v = near[d, i, j]
+                if not np.isnan(v):
+                    p = n
+                    while p > 0 and found[p - 1] > v:
+                        found[p] = found[p - 1]
+                        p -= 1
+                    found[p] = v
+                    n += 1
             if n >= 5:
-                out[i, j] = near[(n - 1) // 2]
+                out[i, j] = found[(n - 1) // 2]
     return out
 
 

@@ -5,7 +5,6 @@ Arrays are `(rows, cols)` or `(rows, cols, bands)`. A file is written under a te
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -286,17 +285,6 @@ def write_cog(
     finally:
         flat.unlink(missing_ok=True)
         temporary.unlink(missing_ok=True)
-    return path
-
-
-def save_array(path: Path, **arrays: Array) -> Path:
-    """Plain arrays as one `.npz`, under its name only when whole."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
     return path
 
 

@@ -5,6 +5,7 @@ Works tile by tile over patches kept on disk, so memory does not grow with the a
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -138,7 +139,7 @@ def _match_all(block: Block, cells: Grid, reduce: int, folder: Path, progress: P
     found = []
     for done, pair in enumerate(pairs):
         one, other = block.views[pair.left], block.views[pair.right]
-        path = folder / f"{one.photo_sha256[:12]}_{other.photo_sha256[:12]}.npz"
+        path = folder / f"{one.photo_sha256[:12]}_{other.photo_sha256[:12]}.json"
         if not path.exists():
             _keep(path, _measure(pair, view, points, cells, block))
         found.append(path)
@@ -166,26 +167,27 @@ def _measure(
 
 
 def _keep(path: Path, patches: tuple[Patch | None, Patch | None]) -> None:
-    arrays = {}
+    """A pair's patches as plain arrays beside `path`, which is written last: it says that the pair is done."""
+    record = {}
     for name, patch in zip(("fine", "coarse"), patches, strict=True):
         if patch is not None:
             w = patch.window
-            arrays[name] = patch.heights_m
-            arrays[f"{name}_at"] = np.array([w.row, w.col, w.rows, w.cols, patch.sigma_m])
-    raster.save_array(path, **arrays)
+            record[name] = [w.row, w.col, w.rows, w.cols, patch.sigma_m]
+            np.save(path.with_suffix(f".{name}.npy"), patch.heights_m)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(record))
+    temporary.replace(path)
 
 
 class _Patches:
     """The patches of one fineness, read from disk a window at a time."""
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        self._name = name
         self._index: list[tuple[Path, Window, float]] = []
         for path in paths:
-            with np.load(path) as file:
-                if name in file:
-                    *window, sigma = file[f"{name}_at"]
-                    self._index.append((path, Window(*(int(v) for v in window)), float(sigma)))
+            at = json.loads(path.read_text()).get(name)
+            if at is not None:
+                self._index.append((path.with_suffix(f".{name}.npy"), Window(*at[:4]), float(at[4])))
 
     def __len__(self) -> int:
         return len(self._index)
@@ -198,8 +200,7 @@ class _Patches:
             c0, c1 = max(w.col, part.col), min(w.col + w.cols, part.col + part.cols)
             if r1 <= r0 or c1 <= c0:
                 continue
-            with np.load(path) as file:
-                piece = file[self._name][r0 - w.row : r1 - w.row, c0 - w.col : c1 - w.col]
+            piece = np.load(path, mmap_mode="r")[r0 - w.row : r1 - w.row, c0 - w.col : c1 - w.col]
             if np.isnan(piece).all():
                 continue
             layer = np.full((part.rows, part.cols), np.nan, np.float32)
