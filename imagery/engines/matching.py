@@ -84,7 +84,7 @@ def match(one: Features, other: Features) -> Matches:
     """Indices `(k, 2)` of keypoints that are each other's best, clearly better than the next."""
     if min(len(one.keypoints), len(other.keypoints)) < _COARSE_LEAST:
         return _EMPTY
-    extent = float(max(np.ptp(one.keypoints[:, 0]), np.ptp(one.keypoints[:, 1]), 1.0))
+    extent = max(float(np.ptp(one.keypoints[:, 0])), float(np.ptp(one.keypoints[:, 1])), 1.0)
     coarse = _EMPTY
     for count in _COARSE:
         mine, theirs = _largest(one, count), _largest(other, count)
@@ -151,7 +151,7 @@ def _near_map(one: Features, other: Features, plane: NDArray[np.float64], reach:
     return np.column_stack([index, best[index]]).astype(np.uint32)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+@njit(cache=True, nogil=True)
 def _search(sent, there, first, second, order, starts, columns, rows, low, reach):  # type: ignore[no-untyped-def]
     """For each keypoint of the first photo the best and next-best product of descriptors within `reach` of where it is sent."""
     count, others = sent.shape[0], there.shape[0]
