@@ -21,16 +21,17 @@ import pycolmap
 from geo.camera import Camera
 from geo.frames import Floats, Frame
 from geo.progress import Progress, silent
-from imagery.engines import features, mapping, matching, pairs, placing, store
+from imagery.engines import features, judging, mapping, matching, pairs, placing, store
 from imagery.engines.features import Recipe
 from imagery.engines.store import Roll
 from imagery.errors import ReconstructionError
 from imagery.lenses import FocalSource
 from imagery.photos import Photo
-from imagery.reconstruct import Block, BlockStats, Method, View
+from imagery.reconstruct import Block, Method, View
 
-_VERSION = 2  # of the engine's way of working: another version does not take up the work of this one
+_VERSION = 3  # of the engine's way of working: another version does not take up the work of this one
 _ENOUGH = 0.8  # share of photos that must register before a method counts as having worked
+_WILD_M = 40.0  # no receiver that works is this far off
 _LOST_LIMIT = 40  # photos of the other side that a photo without position is compared with
 
 
@@ -120,7 +121,7 @@ class _Run:
                 other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, refine_focal=guess)
                 model = max(model, other, key=lambda m: m.num_reg_images())
             self.progress(1, 2, "mapping")
-            return self._placed(model, roll, free, guess)
+            return self._placed(database, model, roll, free, guess)
 
         model = self._model("first", solve)
         self.progress(2, 2, "mapping")
@@ -165,7 +166,14 @@ class _Run:
                 self.progress(done, total, "mapping")
 
             mapping.register_into(
-                database, model, ids, free_lenses=free, max_error_px=limit, workers=self.engine.workers, progress=tell
+                database,
+                model,
+                ids,
+                free_lenses=free,
+                max_error_px=limit,
+                believable=self._believable(roll, reference.offset_m),
+                workers=self.engine.workers,
+                progress=tell,
             )
             return model
 
@@ -286,7 +294,9 @@ class _Run:
         middle = np.floor(np.median(known, axis=0)) if len(known) else np.zeros(2)
         return float(middle[0]), float(middle[1]), 0.0
 
-    def _placed(self, model: pycolmap.Reconstruction, roll: Roll, free: set[int], guess: bool) -> pycolmap.Reconstruction:
+    def _placed(
+        self, database: Path, model: pycolmap.Reconstruction, roll: Roll, free: set[int], guess: bool
+    ) -> pycolmap.Reconstruction:
         """Laid onto GPS, then adjusted with the positions as soft priors, then laid once more."""
         numbers = {number: sha for sha, number in roll.images.items()}
         index = {p.sha256: k for k, p in enumerate(self.photos)}
@@ -295,10 +305,14 @@ class _Run:
         places = placing.chosen(self.places, [index[numbers[i]] for i in ids], offset)
         limit = mapping.tolerance_px(list(model.cameras.values()), self.recipe.long_side_px)
         mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
-        mapping.drop_wrong(model, limit)
         # A single line of photos is not held about its own axis by positions: adjust it freely, and lay it by the cameras' gaze.
         soft = None if placing.is_line(places) else (ids, places)
-        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=self.engine.workers, places=soft)
+        workers = self.engine.workers
+        mapping.drop_wrong(model, 2 * limit)
+        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=workers, places=soft)
+        model = mapping.triangulate(database, model, self.folder / "scratch")
+        mapping.drop_wrong(model, 2 * limit)
+        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=workers, places=soft)
         mapping.drop_wrong(model, limit)
         mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
         model.update_point_3d_errors()
@@ -319,7 +333,7 @@ class _Run:
         here = set(model.reg_image_ids())
         own = [p for p in self.photos if roll.images.get(p.sha256) in here]
         ids = [roll.images[p.sha256] for p in own]
-        ties = _ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
+        ties = judging.ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
         used = {store.camera_name(p): store.from_solver(model.camera(roll.cameras[store.camera_name(p)])) for p in own}
         store.keep_only(model, ids)
         found = store.tracks(model, ids)
@@ -334,6 +348,20 @@ class _Run:
             for p in self.photos
             if roll.images.get(p.sha256) not in here
         )
+        rows = [k for k, p in enumerate(self.photos) if roll.images.get(p.sha256) in here]
+        judged = judging.judge(own, views, points, found, placing.chosen(self.places, rows, np.zeros(3)), used)
+        stats = replace(
+            judged,
+            given=len(self.photos),
+            reprojection_px=float(model.compute_mean_reprojection_error()),
+            method=method,
+            fell_back=fell_back,
+            tie_points=ties[0],
+            tie_residual_px=ties[1],
+            unregistered=missing,
+            notes=(*self.notes, *judged.notes),
+            cpu_s=dict(self.cpu),
+        )
         keep = self.folder / "kept.tmp"
         shutil.rmtree(keep, ignore_errors=True)
         mine = replace(roll, images={p.sha256: i for p, i in zip(own, ids, strict=True)})
@@ -344,7 +372,7 @@ class _Run:
             cameras=used,
             views=views,
             points=points,
-            stats=self._stats(own, views, points, found, model, method, fell_back, missing, ties, used),
+            stats=stats,
             folder=keep,
             track_view=found.view,
             track_point=found.point,
@@ -354,71 +382,16 @@ class _Run:
         shutil.rmtree(keep, ignore_errors=True)
         return saved
 
-    def _stats(
-        self,
-        own: Sequence[Photo],
-        views: Sequence[View],
-        points: Floats,
-        found: store.Tracks,
-        model: pycolmap.Reconstruction,
-        method: Method,
-        fell_back: bool,
-        missing: tuple[tuple[str, str], ...],
-        ties: tuple[int, float | None],
-        cameras: Mapping[str, Camera],
-    ) -> BlockStats:
-        index = {p.sha256: k for k, p in enumerate(self.photos)}
-        rows = [index[p.sha256] for p in own]
-        centres = np.array([v.pose.centre for v in views])
-        apart = np.linalg.norm(centres[:, :2] - self.places.xy[rows], axis=1)
-        apart = apart[np.isfinite(apart)]
-        heights = centres[found.view, 2] - points[found.point, 2]
-        agl = float(np.median(heights)) if len(heights) else 0.0
-        takeoff = [p.takeoff_height_m for p in own if p.takeoff_height_m is not None and p.takeoff_height_m > 5]
-        ratio = agl / float(np.median(takeoff)) if takeoff else None
-        tilt = placing.tilt_deg(
-            centres, np.array([v.pose.matrix[2] for v in views]), placing.chosen(self.places, rows, np.zeros(3))
-        )
-        if ratio is not None and not 0.75 < ratio < 1.33:
-            self.notes.append(
-                f"the cameras stand {agl:.1f} m over the ground, the drone says {np.median(takeoff):.1f} m over take-off: "
-                "either the ground lies elsewhere than the take-off, or the focal length is wrong"
-            )
-        promised = {store.camera_name(p): p.camera.focal_px for p in own}
-        changes = [cameras[n].focal_px / f - 1.0 for n, f in promised.items()]
-        return BlockStats(
-            given=len(self.photos),
-            registered=len(views),
-            reprojection_px=float(model.compute_mean_reprojection_error()),
-            gps_residual_m=float(np.sqrt(np.mean(apart**2))) if len(apart) else None,
-            agl_m=agl,
-            tilt_deg=tilt,
-            method=method,
-            fell_back=fell_back,
-            agl_ratio=ratio,
-            tie_points=ties[0],
-            tie_residual_px=ties[1],
-            focal_change=max(changes, key=abs) if changes else None,
-            unregistered=missing,
-            notes=tuple(self.notes),
-            cpu_s=dict(self.cpu),
-        )
+    def _believable(self, roll: Roll, offset: tuple[float, float, float]) -> Callable[[int, Floats, Floats], bool]:
+        """A pose must look about where the gimbal says, or at least downwards, and stand about where the receiver says."""
+        row = {roll.images[p.sha256]: k for k, p in enumerate(self.photos) if p.sha256 in roll.images}
+        places = placing.chosen(self.places, range(len(self.photos)), np.array(offset))
 
+        def believable(image: int, centre: Floats, axis: Floats) -> bool:
+            k = row[image]
+            apart = float(np.linalg.norm(centre[:2] - places.xy[k]))
+            if apart > _WILD_M + 3 * float(places.sigma_xy[k]):  # False where the place is not known
+                return False
+            return bool(axis @ places.gaze[k] > (0.7 if places.gaze_known else 0.2))
 
-def _ties(model: pycolmap.Reconstruction, new: Sequence[int], old: set[int]) -> tuple[int, float | None]:
-    """Points that both sides see, and the mean error of their observations in the new images, in pixels."""
-    fresh = set(new) - old
-    errors: list[float] = []
-    count = 0
-    for point in model.points3D.values():
-        elements = point.track.elements
-        if sum(e.image_id in old for e in elements) < 2:
-            continue
-        mine = [e for e in elements if e.image_id in fresh]
-        count += bool(mine)
-        for e in mine:
-            image = model.image(e.image_id)
-            pixel = image.project_point(point.xyz)
-            if pixel is not None:
-                errors.append(float(np.linalg.norm(pixel - image.point2D(e.point2D_idx).xy)))
-    return count, float(np.mean(errors)) if errors else None
+        return believable

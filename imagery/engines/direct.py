@@ -6,11 +6,12 @@ or are taken as given. Like any block it can serve later surveys as their refere
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from scipy.spatial.transform import Rotation
 from geo.camera import Camera
 from geo.frames import Floats, Frame, LonLat, Pose
 from geo.progress import Progress, silent
-from imagery.engines import features, mapping, matching, pairs, placing, store
+from imagery.engines import features, judging, mapping, matching, pairs, placing, store
 from imagery.engines.features import Recipe
 from imagery.errors import ReconstructionError
 from imagery.lenses import nearest_camera
 from imagery.photos import Photo
-from imagery.reconstruct import Block, BlockStats, Method, View
+from imagery.reconstruct import Block, Method, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,44 +71,37 @@ class DirectReconstructor:
         if not own:
             raise ReconstructionError(f"none of the {len(unique)} photos has a given pose: do the names match?")
         offset = _offset([pose for _, pose, _ in own])
-        workdir.mkdir(parents=True, exist_ok=True)
+        key = hashlib.sha256(repr([(p.sha256, pose, c) for p, pose, c in own]).encode()).hexdigest()[:16]
+        run = workdir / f"given-{key}"
+        run.mkdir(parents=True, exist_ok=True)
         names = _names([camera for _, _, camera in own])
-        engine = workdir / "direct.tmp"
+        engine = run / "kept.tmp"
         shutil.rmtree(engine, ignore_errors=True)
         if self.points is None:
-            found, error = self._triangulated(own, names, offset, workdir, engine, progress)
+            found, error = self._triangulated(own, names, offset, workdir, run, engine, progress)
         else:
             found, error = _seen(self.points - np.array(offset), own, offset), 0.0
             engine.mkdir()
         seen = np.bincount(found.view, minlength=len(own))
         views = tuple(View(p.sha256, p.path, names[c], pose, int(seen[k])) for k, (p, pose, c) in enumerate(own))
-        heights = np.array([v.pose.z_m for v in views])[found.view] - found.points[found.point, 2] - offset[2]
-        places = placing.told([p for p, _, _ in own], frame)
-        centres = np.array([v.pose.centre for v in views])
-        apart = np.linalg.norm(centres[:, :2] - places.xy, axis=1)
-        apart = apart[np.isfinite(apart)]
+        cameras = {name: camera for camera, name in names.items()}
+        points = found.points + np.array(offset)
+        photos_used = [p for p, _, _ in own]
+        judged = judging.judge(photos_used, views, points, found, placing.told(photos_used, frame), cameras)
+        missing = tuple((p.name, "no pose was given for it") for p in unique if self.given.of(p) is None)
         block = Block(
             frame=frame,
             offset_m=offset,
-            cameras={name: camera for camera, name in names.items()},
+            cameras=cameras,
             views=views,
-            points=found.points + np.array(offset),
-            stats=BlockStats(
-                given=len(unique),
-                registered=len(views),
-                reprojection_px=error,
-                gps_residual_m=float(np.sqrt(np.mean(apart**2))) if len(apart) else None,
-                agl_m=float(np.median(heights)) if len(heights) else 0.0,
-                tilt_deg=placing.tilt_deg(centres, np.array([v.pose.matrix[2] for v in views]), places),
-                method=Method.GIVEN,
-                unregistered=tuple((p.name, "no pose was given for it") for p in unique if self.given.of(p) is None),
-            ),
+            points=points,
+            stats=replace(judged, given=len(unique), reprojection_px=error, method=Method.GIVEN, unregistered=missing),
             folder=engine,
             track_view=found.view,
             track_point=found.point,
             track_px=found.px,
         )
-        saved = block.save(workdir / "block")
+        saved = block.save(run / "block")
         shutil.rmtree(engine, ignore_errors=True)
         return saved
 
@@ -117,6 +111,7 @@ class DirectReconstructor:
         names: Mapping[Camera, str],
         offset: tuple[float, float, float],
         workdir: Path,
+        run: Path,
         engine: Path,
         progress: Progress,
     ) -> tuple[store.Tracks, float]:
@@ -129,7 +124,7 @@ class DirectReconstructor:
             self.recipe, {p.sha256: i + 1 for i, p in enumerate(photos)}, {n: i + 1 for i, n in enumerate(names.values())}
         )
         camera_of = {p.sha256: names[c] for p, _, c in own}
-        database = workdir / "direct.db"
+        database = run / "given.db"
         database.unlink(missing_ok=True)
         cameras = {name: camera for camera, name in names.items()}
         store.write_database(database, roll, cameras, camera_of, dict.fromkeys(camera_of, shelf))
@@ -144,9 +139,7 @@ class DirectReconstructor:
             progress=lambda done, total: progress(done, total, "matching"),
         )
         poses = {p.sha256: pose for p, pose, _ in own}
-        model = mapping.triangulate(
-            database, store.posed(roll, cameras, camera_of, poses, offset, shelf), workdir / "direct.scratch"
-        )
+        model = mapping.triangulate(database, store.posed(roll, cameras, camera_of, poses, offset, shelf), run / "scratch")
         store.keep(engine / "engine", model, roll, shelf)
         ids = [roll.images[p.sha256] for p in photos]
         return store.tracks(model, ids), float(model.compute_mean_reprojection_error())

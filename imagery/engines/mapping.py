@@ -18,13 +18,14 @@ from imagery.engines.matching import SEED
 from imagery.engines.placing import Places, Similarity
 from imagery.errors import ReconstructionError
 
-_MAX_ERROR_PX = 4.0  # at features' scale of 2000 px; larger photos scale it up
+_MAX_ERROR_PX = 2.0  # at the scale keypoints were found at
+_TRACKS_PER_VIEW = 400  # enough to place a camera; with all tracks the first solution costs six times as much and ends the same
 
 
 def tolerance_px(rec_cameras: Collection[pycolmap.Camera], long_side_px: int) -> float:
     """The reprojection error in full-size pixels beyond which an observation is wrong."""
     longest = max(max(c.width, c.height) for c in rec_cameras)
-    return _MAX_ERROR_PX * max(0.5, longest / long_side_px)
+    return _MAX_ERROR_PX * max(1.0, longest / long_side_px)
 
 
 def quiet() -> None:
@@ -33,7 +34,10 @@ def quiet() -> None:
 
 
 def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool) -> pycolmap.Reconstruction:
-    """All images at once; the largest connected part is the block. Raises ReconstructionError when there is none."""
+    """All images at once, on a selection of tracks; the largest connected part is the block.
+
+    Raises ReconstructionError when there is none.
+    """
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = workers
     options.random_seed = SEED
@@ -44,6 +48,8 @@ def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool)
     options.mapper.global_positioning.use_gpu = False
     options.mapper.bundle_adjustment.refine_focal_length = refine_focal
     options.mapper.bundle_adjustment.ceres.use_gpu = False
+    options.mapper.track_required_tracks_per_view = _TRACKS_PER_VIEW
+    options.mapper.skip_retriangulation = True  # `triangulate` does it later, under adjusted poses
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
@@ -175,10 +181,13 @@ def register_into(
     *,
     free_lenses: Collection[int],
     max_error_px: float,
+    believable: Callable[[int, Floats, Floats], bool],
     workers: int,
     progress: Callable[[int, int], None],
 ) -> None:
     """Add images of the database to a model whose images do not move; those that fit nowhere stay out.
+
+    `believable(image, centre, axis)` may refuse a pose: flat ground looks the same, mirrored, from below.
 
     Every new image is resected on points that are already there (the best seen first), its own points are triangulated, and
     all new images are adjusted together at the end: cheaper than the usual adjustment after every image, and safe because the frozen
@@ -205,16 +214,20 @@ def register_into(
     triangulation.random_seed = SEED
     triangulation.merge_max_reproj_error = max_error_px
     triangulation.complete_max_reproj_error = max_error_px
-    wanted = set(new_ids)
-    done: set[int] = set()
-    while len(done) < len(wanted):
-        candidates = [i for i in mapper.find_next_images(options, False) if i in wanted and i not in done]
+    waiting, done = set(new_ids), 0
+    while waiting:
+        candidates = [i for i in mapper.find_next_images(options, False) if i in waiting]
         added = next((i for i in candidates if mapper.register_next_image(options, i)), None)
         if added is None:
             break
+        waiting.discard(added)
+        centres, axes = centres_and_axes(model, [added])
+        if not believable(added, centres[0], axes[0]):
+            mapper.observation_manager.deregister_frame(model.image(added).frame_id)
+            continue
         mapper.triangulate_image(triangulation, added)
-        done.add(added)
-        progress(len(done), len(wanted))
+        done += 1
+        progress(done, len(new_ids))
     for _ in range(2):
         if not done:
             break
