@@ -179,7 +179,7 @@ def finer(coarse: Metres, rows: int, cols: int, k: int, row0: int, col0: int, st
             fx = min(max(x - b0, 0.0), 1.0)
             p, q, r, s = coarse[a0, b0], coarse[a0, b1], coarse[a1, b0], coarse[a1, b1]
             high, low = max(p, q, r, s), min(p, q, r, s)
-            if high - low <= step:  # False for NaN too
+            if not math.isnan(p + q + r + s) and high - low <= step:
                 out[i, j] = (p * (1 - fx) + q * fx) * (1 - fy) + (r * (1 - fx) + s * fx) * fy
             else:
                 out[i, j] = coarse[row0 + i // k, col0 + j // k]

@@ -180,7 +180,7 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
         _Gate(
             share,
             0.98,
-            0.80,
+            0.85,
             "只覆盖了单元的 {value:.0%}（应≥{limit:.0%}），最大缺口 " + gap + "：请补飞该处。",
             "Covers {value:.0%} of the area (at least {limit:.0%}); largest gap " + gap + ": fly that part again.",
             above=False,

@@ -29,7 +29,7 @@ MOST_TILES = 400
 FARTHEST_PX = 24.0
 _LEAST_LIKENESS = 0.35  # correlation that a tile must have after its shift
 _LEAST_KNOWN = 0.98
-_BAND = 0.2  # cycles per cell: beyond it is noise and resampling
+_BAND = 0.28  # cycles per cell: beyond it is noise and resampling
 _PROMINENCE = 1.3  # times the next best shift
 _LEAST_CONTRAST = 4.0  # levels of fine detail
 
@@ -152,6 +152,26 @@ def shift(one: Grey, other: Grey, farthest_px: float = FARTHEST_PX) -> tuple[flo
     Both `(rows, cols)` float32, of one even shape. The likeness is the correlation of their detail after the shift. Kuglin & Hines
     1975; the whitened spectrum is weighted by a Gaussian, so that the peak is one too and its place between cells is exact.
     """
+    first = _whitened_peak(one, other)
+    if first is None or math.hypot(*first) > farthest_px:
+        return None
+    # Once more with the shift taken away: under its taper each picture then shows the same ground, and the rest is seen exactly.
+    more = _whitened_peak(one, _laid(other, *first))
+    east, south = (first[0] + more[0], first[1] + more[1]) if more is not None and math.hypot(*more) < 1 else first
+    edge = min(one.shape) // 8
+    alike = _correlation(one[edge:-edge, edge:-edge], _laid(other, east, south)[edge:-edge, edge:-edge])
+    return (east, south, alike) if alike >= _LEAST_LIKENESS else None
+
+
+def _laid(picture: Grey, east: float, south: float) -> Grey:
+    """The picture moved back by a shift."""
+    back = np.array([[1, 0, east], [0, 1, south]], np.float64)
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, back, picture.shape[1::-1], flags=how, borderMode=cv2.BORDER_REFLECT), np.float32)
+
+
+def _whitened_peak(one: Grey, other: Grey) -> tuple[float, float] | None:
+    """(east, south) of the one shift that stands out, None when none does."""
     rows, cols = one.shape
     taper = np.outer(np.hanning(rows), np.hanning(cols)).astype(np.float32)
     a, b = (np.fft.rfft2((v - cv2.GaussianBlur(v, (0, 0), 8.0)) * taper) for v in (one, other))
@@ -168,14 +188,7 @@ def shift(one: Grey, other: Grey, farthest_px: float = FARTHEST_PX) -> tuple[flo
     )
     top = float(peaks[row, col])
     peaks[max(0, row - 4) : row + 5, max(0, col - 4) : col + 5] = 0
-    if math.hypot(east, south) > farthest_px or top < _PROMINENCE * float(peaks.max()):
-        return None
-    back = np.array([[1, 0, east], [0, 1, south]], np.float64)
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = np.asarray(cv2.warpAffine(other, back, (cols, rows), flags=how, borderMode=cv2.BORDER_REFLECT), np.float32)
-    edge = min(rows, cols) // 8
-    alike = _correlation(one[edge:-edge, edge:-edge], laid[edge:-edge, edge:-edge])
-    return (east, south, alike) if alike >= _LEAST_LIKENESS else None
+    return (float(east), float(south)) if top >= _PROMINENCE * float(peaks.max()) else None
 
 
 def _vertex(three: Grey) -> float:

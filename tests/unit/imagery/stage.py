@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,7 @@ class Box:
 HOUSE = Box(-6.0, -4.0, 6.0, 5.0, 4.0)
 
 
+@lru_cache(maxsize=2)
 def texture(seed: int = 1) -> NDArray[np.float32]:
     """Colours of the place seen from above `(rows, cols, 3)`, north-up, TEXEL_M per cell: noise of several widths."""
     rng = np.random.default_rng(seed)
@@ -62,11 +64,16 @@ def height(x: Floats, y: Floats, boxes: tuple[Box, ...]) -> Floats:
     return z
 
 
+@lru_cache(maxsize=1)
+def _rays() -> Floats:
+    gx, gy = np.meshgrid(np.arange(CAMERA.width_px) + 0.5, np.arange(CAMERA.height_px) + 0.5)
+    return CAMERA.rays(np.column_stack([gx.ravel(), gy.ravel()]))
+
+
 def photograph(pose: Pose, colours: NDArray[np.float32], boxes: tuple[Box, ...]) -> NDArray[np.uint8]:
     """What the camera sees, RGB: rays are walked down to ground, roof or wall."""
     h, w = CAMERA.height_px, CAMERA.width_px
-    gx, gy = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
-    rays = CAMERA.rays(np.column_stack([gx.ravel(), gy.ravel()])) @ pose.matrix
+    rays = _rays() @ pose.matrix
     cx, cy, cz = pose.x_m - CENTRE[0], pose.y_m - CENTRE[1], pose.z_m
     # Ground z = 0.02 x: (cz + t rz) = 0.02 (cx + t rx).
     t = (0.02 * cx - cz) / (rays[:, 2] - 0.02 * rays[:, 0])
@@ -89,8 +96,7 @@ def photograph(pose: Pose, colours: NDArray[np.float32], boxes: tuple[Box, ...])
     x, y = cx + t * rays[:, 0], cy + t * rays[:, 1]
     col = ((x + HALF_M) / TEXEL_M - 0.5).reshape(h, w).astype(np.float32)
     row = ((HALF_M - y) / TEXEL_M - 0.5).reshape(h, w).astype(np.float32)
-    soft = cv2.GaussianBlur(colours, (0, 0), 0.45 * HEIGHT_M / CAMERA.focal_px / TEXEL_M)  # a pixel sees an area
-    seen = cv2.remap(soft, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    seen = cv2.remap(colours, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     seen[wall.reshape(h, w)] = (90, 80, 70)
     return np.clip(seen + 0.5, 0, 255).astype(np.uint8)
 
@@ -114,7 +120,7 @@ def block(
 ) -> Block:
     """Photos of the place as files, and the block with their true poses."""
     folder.mkdir(parents=True, exist_ok=True)
-    colours = texture(seed)
+    colours = cv2.GaussianBlur(texture(seed), (0, 0), 0.45 * HEIGHT_M / CAMERA.focal_px / TEXEL_M)  # a pixel sees an area
     views = []
     for k, pose in enumerate(at or poses()):
         picture = photograph(pose, colours, boxes)
