@@ -1,0 +1,57 @@
+"""The command line says what is wrong, with an exit code for scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def _patrol(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATROL_HOME": str(home), "PATROL_DATABASE_URL": "", "PATROL_BROKER_URL": "", **more}
+    command = [sys.executable, "-m", "patrol", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_store_from_nothing_to_an_area(tmp_path: Path) -> None:
+    """init makes the store and shows a password once; an area comes in by file; the list shows it; nothing is made twice."""
+    home = tmp_path / "store"
+    before = _patrol(home, "area", "list")
+    assert before.returncode == 3
+    assert "patrol init" in before.stderr
+    first = json.loads(_patrol(home, "init", "--json").stdout)
+    assert first["made"]
+    assert len(first["password"]) >= 12
+    assert not json.loads(_patrol(home, "init", "--json").stdout)["made"]
+    path = tmp_path / "areas.geojson"
+    ring = [[120.56, 32.39], [120.562, 32.39], [120.562, 32.392], [120.56, 32.392], [120.56, 32.39]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {"id": "u1", "name": "一号单元", "tier": "general"}, "geometry": shape}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    assert _patrol(home, "area", "import", str(path)).returncode == 0
+    listed = json.loads(_patrol(home, "area", "list", "--json").stdout)
+    assert [a["name"] for a in listed] == ["一号单元"]
+    assert listed[0]["epsg"] == 4549
+
+
+def test_refusals_have_exit_code_1_and_usage_errors_2(tmp_path: Path) -> None:
+    """What cannot be done and what was not understood are told apart."""
+    home = tmp_path / "store"
+    assert _patrol(home, "init", PATROL_ADMIN_PASSWORD="a-long-password").returncode == 0
+    refused = _patrol(home, "ingest", str(tmp_path), "--area", "nothing")
+    assert refused.returncode == 1
+    assert "nothing" in refused.stderr
+    assert _patrol(home, "ingest", str(tmp_path), "--area", "x", "--date", "yesterday").returncode == 2
+    assert _patrol(home, "compare", "nothing").returncode == 1
+
+
+def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
+    """Without a store it says so and what to do; with one it is content."""
+    home = tmp_path / "store"
+    sick = _patrol(home, "doctor", "--json")
+    assert sick.returncode == 3
+    assert "database" in [f["part"] for f in json.loads(sick.stdout) if not f["ok"]]
+    _patrol(home, "init")
+    assert _patrol(home, "doctor", "--only", "database").returncode == 0
