@@ -302,13 +302,12 @@ def _laid_onto(
     notes.append(move.note)
     if not move.found:
         return block, files
-    block = move.moved(block)
-    notes.append("surface and ortho were made again at the new place")
-    shutil.rmtree(folder / "block")
-    block = block.save(folder / "block")
+    # In this order: wherever it is killed, rasters are made again from the block that lies there, and a second move is none.
     for path in (*asdict(heights).values(), *asdict(picture).values()):
         Path(path).unlink()
-    (folder / "laid").touch()  # a build that is taken up again must not move it twice
+    block = move.moved(block).save(folder / "block")
+    (folder / "laid").touch()
+    notes.append("已按新位置重新生成成果。 Surface and ortho were made again at the new place.")
     return block, _files(block, grid, folder, progress)
 
 

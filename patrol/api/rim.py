@@ -59,7 +59,7 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # an exception takes its traceback while it travels: neither frozen nor slotted
 class Problem(Exception):
     """An answer that is not what was asked for."""
 
