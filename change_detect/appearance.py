@@ -168,41 +168,43 @@ HOLDS: tuple[tuple[Kind, Callable[[Look, LookLimits], bool], Callable[[Look, Loo
     (
         Kind.ARTEFACT,
         lambda f, _l: f.unseen > 0.15,
-        lambda f, _l: f"edge_of_coverage: {f.unseen:.0%} of it and its rim is not seen on both dates",
+        lambda f, _l: f"edge_of_coverage: 位于影像边缘 / {f.unseen:.0%} of it and its rim is not seen on both dates",
     ),
     (
         Kind.VEGETATION,
         lambda f, li: f.green > li.green and f.lighter < 10,
-        lambda f, _l: f"vegetation: green {f.green:+.2f}, no lighter than before",
+        lambda f, _l: f"vegetation: 疑似植被 / green {f.green:+.2f}, no lighter than before",
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, _l: f.lighter < -8 and f.chroma_moved < 0.5 * -f.lighter,
-        lambda f, _l: f"shadow_or_wet: darker by {-f.lighter:.0f} with hardly another colour ({f.chroma_moved:.0f})",
+        lambda f, _l: (
+            f"shadow_or_wet: 疑似阴影或潮湿 / darker by {-f.lighter:.0f} with hardly another colour ({f.chroma_moved:.0f})"
+        ),
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.length_m > li.paving_length_m and f.length_m / (f.area_m2 / f.length_m) > li.paving_ratio,
         lambda f, _l: (
-            f"paving_suspected: a strip {f.length_m:.0f} m long and {f.area_m2 / f.length_m:.0f} m wide; without heights no roof"
+            f"paving_suspected: 疑似铺装 / a strip {f.length_m:.0f} m long and {f.area_m2 / f.length_m:.0f} m wide; without heights no roof"
         ),
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.contrast < li.contrast or f.edge_after < li.rim,
         lambda f, _l: (
-            f"ground_suspected: stands out from its surroundings by {f.contrast:.0f} only, {f.edge_after:.0%} of its rim is an edge"
+            f"ground_suspected: 疑似地面变化 / stands out from its surroundings by {f.contrast:.0f} only, {f.edge_after:.0%} of its rim is an edge"
         ),
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.straight < li.straight,
-        lambda f, _l: f"no_straight_outline: {f.straight:.0%} of it is straight and right-angled",
+        lambda f, _l: f"no_straight_outline: 轮廓不规整 / {f.straight:.0%} of it is straight and right-angled",
     ),
     (
         Kind.IMAGE_CHANGE,
         lambda f, li: f.area_m2 < li.least_area_m2,
-        lambda f, li: f"too_small: {f.area_m2:.0f} m2 (limit {li.least_area_m2:.0f} m2)",
+        lambda f, li: f"too_small: 面积过小 / {f.area_m2:.0f} m2 (limit {li.least_area_m2:.0f} m2)",
     ),
 )
 """Why a region is held back; the first match wins."""
@@ -222,11 +224,13 @@ def judge(f: Look, *, appeared: bool, limits: LookLimits) -> Judgement:
     terms = [(name, weight * min(1.0, max(0.0, value(f)))) for name, weight, value in EVIDENCE]
     score = round(0.9 * min(1.0, max(0.5, f.area_m2 / 200.0)) * sum(t for _, t in terms), 3)
     reasons = (
+        f"{'出现' if appeared else '消失'}一片均匀表面 / "
         f"{'a new even surface' if appeared else 'an even surface that is gone'} of {f.area_m2:.0f} m2 ({f.length_m:.0f} x {f.width_m:.0f} m), "
         "seen in the orthos alone: no heights were compared",
+        f"颜色变化 {f.moved:.0f}，与周边差异 {f.contrast:.0f} / "
         f"colour moved by {f.moved:.0f}, differs from its surroundings by {f.contrast:.0f}; {f.edge_after:.0%} of its rim is an edge "
         f"({f.edge_before:.0%} on the other date), {f.straight:.0%} of its outline is straight and right-angled",
-        "score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
+        "可信度构成 / score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
     for kind, when, says in HOLDS:
         if when(f, limits):
@@ -236,6 +240,6 @@ def judge(f: Look, *, appeared: bool, limits: LookLimits) -> Judgement:
             Kind.IMAGE_CHANGE,
             score,
             reasons,
-            f"weak_evidence: score {score:.2f} without heights (limit {limits.least_score:.2f})",
+            f"weak_evidence: 无高程佐证且可信度低 / score {score:.2f} without heights (limit {limits.least_score:.2f})",
         )
     return Judgement(Kind.IMAGE_CHANGE if appeared else Kind.DEMOLISHED, score, reasons, None)

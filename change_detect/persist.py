@@ -137,7 +137,7 @@ def presence(pair: SurveyPair, outline: Polygon) -> Presence:
         back, by = known & (distance_beyond(a, b) < SAME_COLOUR), "colour"
     seen = float(known.sum()) / max(float(inside.sum()), 1.0)
     share = float(back.sum()) / max(float(known.sum()), 1.0)
-    said = f"by {by}: {share:.0%} of the outline is as it was before ({seen:.0%} of it seen)"
+    said = f"{share:.0%} 的轮廓已恢复原状 / by {by}: {share:.0%} of the outline is as it was before ({seen:.0%} of it seen)"
     if seen < 0.6:
         return Presence("unknown", share, seen, by, f"too little of the outline is measured on both dates; {said}")
     state = "gone" if share >= BACK_SHARE else "standing" if share <= 1.0 - BACK_SHARE else "partly"

@@ -94,20 +94,24 @@ HOLDS: tuple[_Hold, ...] = (
         "edge of coverage",
         Kind.ARTEFACT,
         lambda f, _l, _s: f.unseen > 0.15,
-        lambda f, _l: f"edge_of_coverage: {f.unseen:.0%} of it and its rim is not seen on both dates",
+        lambda f, _l: (
+            f"edge_of_coverage: 位于影像边缘，{f.unseen:.0%} 未在两期都看到 / {f.unseen:.0%} of it and its rim is not seen on both dates"
+        ),
     ),
     _Hold(
         "not measured",
         Kind.ARTEFACT,
         lambda f, _l, _s: f.unmeasured > 0.5,
-        lambda f, _l: f"surface_bridged: {f.unmeasured:.0%} of the surface here was filled in, not measured",
+        lambda f, _l: (
+            f"surface_bridged: 此处 {f.unmeasured:.0%} 的高程为内插 / {f.unmeasured:.0%} of the surface here was filled in, not measured"
+        ),
     ),
     _Hold(
         "leaves",
         Kind.VEGETATION,
         lambda f, li, _s: _leafy(f, li),
         lambda f, _l: (
-            f"vegetation: green {f.green_before:+.2f} before, {f.green_after:+.2f} after; surface rough by {f.rough_m:.2f} m, "
+            f"vegetation: 疑似植被，表面粗糙 {f.rough_m:.2f} 米 / green {f.green_before:+.2f} before, {f.green_after:+.2f} after; surface rough by {f.rough_m:.2f} m, "
             f"{f.planar:.0%} of it planar"
         ),
     ),
@@ -116,7 +120,7 @@ HOLDS: tuple[_Hold, ...] = (
         Kind.ARTEFACT,
         lambda f, li, _s: f.area_m2 / f.length_m < li.strip_m,
         lambda f, _l: (
-            f"narrow_strip: {f.area_m2 / f.length_m:.1f} m wide on average along {f.length_m:.0f} m: an edge seen twice, a fence or a wall"
+            f"narrow_strip: 窄条，疑似边缘、围栏或墙 / {f.area_m2 / f.length_m:.1f} m wide on average along {f.length_m:.0f} m: an edge seen twice, a fence or a wall"
         ),
     ),
     _Hold(
@@ -124,7 +128,7 @@ HOLDS: tuple[_Hold, ...] = (
         Kind.ARTEFACT,
         lambda f, li, _s: _ragged(f, li) or _was_ragged(f, li),
         lambda f, _l: (
-            f"not_a_structure: surface rough by {f.rough_m:.2f} m ({f.stood_rough_m:.2f} m under it), {f.planar:.0%} planar, "
+            f"not_a_structure: 表面不平整，不像建筑 / surface rough by {f.rough_m:.2f} m ({f.stood_rough_m:.2f} m under it), {f.planar:.0%} planar, "
             f"{f.rectangular:.0%} of its rectangle"
         ),
     ),
@@ -133,14 +137,15 @@ HOLDS: tuple[_Hold, ...] = (
         Kind.VEHICLE,
         _is_vehicle,
         lambda f, _l: (
-            f"vehicle_suspected: {f.length_m:.1f} x {f.width_m:.1f} x {f.gain_m:.1f} m, stands alone like a vehicle; take it back if it has no wheels"
+            f"vehicle_suspected: 疑似车辆，大小相当且独立停放；若无车轮请转研判 / "
+            f"{f.length_m:.1f} x {f.width_m:.1f} x {f.gain_m:.1f} m, stands alone like a vehicle; take it back if it has no wheels"
         ),
     ),
     _Hold(
         "small",
         Kind.SHED_OR_CONTAINER,
         lambda f, li, _s: f.area_m2 < li.least_area_m2,
-        lambda f, li: f"too_small: {f.area_m2:.1f} m2 (limit {li.least_area_m2:.0f} m2)",
+        lambda f, li: f"too_small: 面积过小 / {f.area_m2:.1f} m2 (limit {li.least_area_m2:.0f} m2)",
     ),
 )
 """First match wins."""
@@ -164,11 +169,13 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
     score = min(1.0, score)
     kind = kind_of(f, rose=rose, limits=limits)
     reasons = (
+        f"{'升高' if rose else '降低'} {f.gain_m:.1f} 米，{f.area_m2:.0f} 平方米 / "
         f"{'rose' if rose else 'fell'} by {f.gain_m:.1f} m over {f.area_m2:.0f} m2 ({f.length_m:.1f} x {f.width_m:.1f} m), {f.z:.0f} times its noise",
-        f"{f.planar:.0%} planar, rough by {f.rough_m:.2f} m, fills {f.rectangular:.0%} of its rectangle",
+        f"平整度 {f.planar:.0%}，矩形度 {f.rectangular:.0%} / {f.planar:.0%} planar, rough by {f.rough_m:.2f} m, fills {f.rectangular:.0%} of its rectangle",
+        f"前期高出周边地面 {f.stood_m:+.1f} 米，{f.beside_high:.0%} 的边缘与高物相接 / "
         f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high",
-        f"ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
-        "score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
+        f"周边 {f.road:.0%} 为灰色铺装，颜色变化 {f.colour:.0f} / ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
+        "可信度构成 / score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
     for hold in HOLDS:
         if hold.when(f, limits, sigma_xy_m):

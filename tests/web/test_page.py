@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 pytestmark = pytest.mark.web
 
@@ -103,8 +104,15 @@ def open_one_to_decide(page: Page) -> None:
             return
         if page.get_by_test_id("show-suppressed").count():
             page.get_by_test_id("filter-state").select_option("suppressed")
-            page.locator("[data-testid=finding-row][data-state=suppressed]").first.click()
-            page.get_by_test_id("restore").click()
+            # A list that is read anew while it is clicked drops the choice: choose until the panel shows it.
+            for _ in range(5):
+                page.locator("[data-testid=finding-row][data-state=suppressed]").first.click()
+                try:
+                    expect(page.get_by_test_id("finding-panel")).to_have_attribute("data-state", "suppressed", timeout=10_000)
+                    page.get_by_test_id("restore").click(timeout=10_000)
+                    break
+                except (AssertionError, PlaywrightTimeout):
+                    page.get_by_test_id("filter-state").select_option("suppressed")
             expect(page.get_by_test_id("finding-panel")).to_have_attribute("data-state", "triage", timeout=PATIENCE_MS)
             page.get_by_test_id("filter-state").select_option("all")
             return
