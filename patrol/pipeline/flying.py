@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +18,9 @@ from geo.times import Span, SystemClock
 from patrol import audit, records, repositories
 from patrol.pipeline.planning import HOURS, flying_span, load_mission, mission_clearance
 from patrol.wiring import Workplace
+
+READY_S = 45.0
+PASSING = frozenset({"no_position", "link_stale"})
 
 
 class FlightRefused(FlightError):
@@ -69,9 +73,16 @@ def _preflight(work: Workplace, record: records.MissionRecord, aircraft: Aircraf
     now = work.clock.now()
     span = flying_span(record.fly_on) if record.fly_on else Span(now, now + HOURS)
     clearance = mission_clearance(work, mission, span)
-    verdict = check(mission, clearance, vehicle.state(), aircraft, now=now)
-    if not verdict.go:
-        raise FlightRefused("; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons))
+    until = time.monotonic() + READY_S
+    while True:
+        verdict = check(mission, clearance, vehicle.state(), aircraft, now=now)
+        if verdict.go:
+            return
+        # A vehicle that was just switched on finds its place within seconds: only that is worth waiting for.
+        passing = all(reason.code in PASSING for reason in verdict.reasons)
+        if not passing or time.monotonic() > until:
+            raise FlightRefused("; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons))
+        time.sleep(0.5)
 
 
 def _state(work: Workplace, record: records.MissionRecord, state: str) -> None:
