@@ -455,9 +455,13 @@ def demo(
 ) -> None:
     """A simulated month from the plan to the closed case, or two folders of real photos; then the page."""
     from patrol import demo as show
+    from simulator.errors import SimulatorError
 
     settings = Settings(home=home, database_url="", broker_url="")
-    show.run(settings, real=real, seed=seed, serve_page=serve_, port=port, json_file=json_file)
+    try:
+        show.run(settings, real=real, seed=seed, serve_page=serve_, port=port, json_file=json_file)
+    except (show.DemoFailed, SimulatorError) as err:
+        raise typer.Exit(complain(str(err))) from err
 
 
 @app.command()
