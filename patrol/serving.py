@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -20,15 +21,22 @@ PAUSE_S = 2.0
 class WorkerKeeper(threading.Thread):
     """Keeps one worker process alive. A job that kills its worker is given up by its own count of attempts, not here."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(name="worker-keeper", daemon=True)
+        # The worker reads its settings from the environment: it must work on the store that this process serves.
+        self._environment = {
+            **os.environ,
+            "PATROL_HOME": str(settings.home),
+            "PATROL_DATABASE_URL": settings.database_url,
+            "PATROL_BROKER_URL": settings.broker_url,
+        }
         self._end = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Until stopped."""
         while not self._end.is_set():
-            self._process = subprocess.Popen([sys.executable, "-m", "patrol", "worker"])
+            self._process = subprocess.Popen([sys.executable, "-m", "patrol", "worker"], env=self._environment)
             while self._process.poll() is None and not self._end.wait(0.5):
                 pass
             if not self._end.is_set():
@@ -52,7 +60,7 @@ class WorkerKeeper(threading.Thread):
 def serve(settings: Settings, host: str, port: int, *, worker: bool) -> None:
     """Serve until interrupted. Raises DatabaseError when the store is not ready."""
     with workplace(settings) as work:
-        keeper = WorkerKeeper() if worker else None
+        keeper = WorkerKeeper(settings) if worker else None
         if keeper is not None:
             keeper.start()
         try:
