@@ -29,9 +29,8 @@ from imagery.lenses import FocalSource
 from imagery.photos import Photo
 from imagery.reconstruct import Block, Method, View
 
-_VERSION = 4  # of the engine's way of working: another version does not take up the work of this one
+_VERSION = 3  # of the engine's way of working: another version does not take up the work of this one
 _ENOUGH = 0.8  # share of photos that must register before a method counts as having worked
-_OWN_LENS_PHOTOS = 10  # fewer do not say enough of their lens
 _WILD_M = 40.0  # no receiver that works is this far off
 _LOST_LIMIT = 40  # photos of the other side that a photo without position is compared with
 
@@ -95,7 +94,6 @@ class _Run:
         self.cpu: dict[str, float] = {}
         self.notes: list[str] = []
         self.unreadable: dict[str, str] = {}
-        self.lens: dict[str, str] = {}  # camera names by photo hash
 
     # -- steps ---------------------------------------------------------------------------------------------------------------
 
@@ -103,12 +101,11 @@ class _Run:
         """All photos with each other, laid onto their own positions."""
         self._features()
         readable = [p for p in self.photos if p.sha256 not in self.unreadable]
-        self.lens = {p.sha256: store.camera_name(p) for p in readable}
-        roll = Roll(self.recipe).with_photos(self.lens)
+        roll = Roll(self.recipe).with_photos(readable)
         cameras = {store.camera_name(p): p.camera for p in readable}
         database = self.folder / "first.db"
         shelves = {p.sha256: self.shelf for p in readable}
-        self._database(database, roll, cameras, self.lens, shelves)
+        self._database(database, roll, cameras, {p.sha256: store.camera_name(p) for p in readable}, shelves)
         xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
         near = pairs.within(xy, self.engine.neighbours) if np.isfinite(xy).all(axis=1).any() else pairs.everyone(len(readable))
         near |= pairs.following(len(readable), 2)
@@ -141,10 +138,11 @@ class _Run:
         self._features()
         readable = [p for p in self.photos if p.sha256 not in self.unreadable]
         old = Roll.read(reference.folder / "engine")
-        cameras, free_names = self._lenses(readable, reference)
-        roll = old.with_photos(self.lens)
+        roll = old.with_photos(readable)
+        cameras: dict[str, Camera] = {store.camera_name(p): p.camera for p in readable}
+        cameras.update(reference.cameras)  # a lens that the reference has calibrated keeps that calibration
         old_shas = [v.photo_sha256 for v in reference.views]
-        camera_of = self.lens | {v.photo_sha256: v.camera_id for v in reference.views}
+        camera_of = {p.sha256: store.camera_name(p) for p in readable} | {v.photo_sha256: v.camera_id for v in reference.views}
         shelves = {p.sha256: self.shelf for p in readable} | dict.fromkeys(old_shas, reference.folder / "engine" / "features")
         database = self.folder / "later.db"
         self._database(database, roll, cameras, camera_of, shelves)
@@ -157,7 +155,8 @@ class _Run:
         wanted = {(a, b) for a, b in wanted if a != b and not (a in known and b in known)}
         self._match(database, sorted(wanted), roll, shelves)
         ids = [roll.images[s] for s in shas]
-        free = {roll.cameras[name] for name in free_names}
+        free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
+        free -= {old.cameras[name] for name in reference.cameras if name in old.cameras}
 
         def solve() -> pycolmap.Reconstruction:
             model = pycolmap.Reconstruction(reference.folder / "engine" / "model")
@@ -186,34 +185,6 @@ class _Run:
         if registered == 0:
             return self.first(Method.SEPARATE, fell_back=True)
         return self._jointly(reference, database, roll, cameras, ids, shelves)
-
-    def _lenses(self, readable: Sequence[Photo], reference: Block) -> tuple[dict[str, Camera], set[str]]:
-        """Cameras by name for a survey and its reference, and the names of those whose lens terms are free; sets `self.lens`.
-
-        The focal length is the reference's. The lens terms of a survey of some size are solved anew against the frozen ground: the
-        flight of one heading that calibrated the reference cannot tell a decentred lens from a shifted camera, and what it left
-        unsaid would bend the later survey by decimetres. A few photos, and lenses calibrated by their maker, take theirs as it is.
-        """
-        cameras, free = dict(reference.cameras), set[str]()
-        of_lens: dict[str, list[Photo]] = {}
-        for photo in readable:
-            of_lens.setdefault(store.camera_name(photo), []).append(photo)
-        known = {v.photo_sha256: v.camera_id for v in reference.views}
-        for base, group in of_lens.items():
-            calibrated = group[0].focal_source is FocalSource.CALIBRATED
-            kin = next((n for n in reference.cameras if n == base or n.startswith(f"{base} ~")), None)
-            name = base
-            if kin is None:
-                cameras[base] = group[0].camera
-            elif calibrated or len(group) < _OWN_LENS_PHOTOS:
-                name = kin
-            else:
-                name = f"{base} ~{self.folder.name[-6:]}"
-                cameras[name] = replace(reference.cameras[kin], p1=reference.cameras[kin].p1 or 1e-9)
-            if name not in reference.cameras and not calibrated:
-                free.add(name)
-            self.lens.update({p.sha256: known.get(p.sha256, name) for p in group})
-        return cameras, free
 
     def _jointly(
         self,
@@ -363,12 +334,12 @@ class _Run:
         own = [p for p in self.photos if roll.images.get(p.sha256) in here]
         ids = [roll.images[p.sha256] for p in own]
         ties = judging.ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
-        used = {n: store.from_solver(model.camera(roll.cameras[n])) for n in dict.fromkeys(self.lens[p.sha256] for p in own)}
+        used = {store.camera_name(p): store.from_solver(model.camera(roll.cameras[store.camera_name(p)])) for p in own}
         store.keep_only(model, ids)
         found = store.tracks(model, ids)
         seen = np.bincount(found.view, minlength=len(ids))
         views = tuple(
-            View(p.sha256, p.path, self.lens[p.sha256], store.pose_of(model.image(i), offset), int(seen[k]))
+            View(p.sha256, p.path, store.camera_name(p), store.pose_of(model.image(i), offset), int(seen[k]))
             for k, (p, i) in enumerate(zip(own, ids, strict=True))
         )
         points = found.points + np.array(offset)

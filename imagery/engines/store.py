@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,12 +42,12 @@ class Roll:
         record = json.loads((folder / "roll.json").read_text(encoding="utf-8"))
         return Roll(Recipe(**record["recipe"]), record["images"], record["cameras"])
 
-    def with_photos(self, lenses: Mapping[str, str]) -> Roll:
-        """The roll with further photos, given as camera names by photo hash; numbers already given stay."""
+    def with_photos(self, photos: Iterable[Photo]) -> Roll:
+        """The roll with further photos; numbers already given stay."""
         images, cameras = dict(self.images), dict(self.cameras)
-        for sha256, name in lenses.items():
-            images.setdefault(sha256, max(images.values(), default=0) + 1)
-            cameras.setdefault(name, max(cameras.values(), default=0) + 1)
+        for photo in photos:
+            images.setdefault(photo.sha256, max(images.values(), default=0) + 1)
+            cameras.setdefault(camera_name(photo), max(cameras.values(), default=0) + 1)
         return Roll(self.recipe, images, cameras)
 
 
@@ -58,7 +58,7 @@ def camera_name(photo: Photo) -> str:
 
 
 def to_solver(camera: Camera, number: int) -> pycolmap.Camera:
-    """A camera for the solver: one focal length, two radial terms; tangential terms where the prior has them, however small."""
+    """A camera for the solver: one focal length, two radial terms; tangential terms only where the prior has them."""
     c = camera
     if c.p1 or c.p2:
         model, params = "OPENCV", [c.focal_px, c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2, c.p1, c.p2]
