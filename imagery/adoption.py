@@ -21,6 +21,7 @@ from geo.grid import Grid, Window
 from geo.progress import Progress, silent
 from imagery import raster, register
 from imagery.errors import SurveyError
+from imagery.reasons import Reason
 from imagery.register import WORK_CELLS, Drift, Side, composed, inverted
 from imagery.stereo import Metres
 
@@ -53,7 +54,7 @@ class Adopted:
     surface: Path | None
     native_gsd_m: float
     method: str
-    notes: tuple[str, ...]
+    notes: tuple[Reason, ...]
 
 
 class _Picture:
@@ -95,7 +96,7 @@ def adopt(ortho: Path, surface: Path | None, wanted: Wanted, folder: Path, progr
     picture = _Picture(ortho)
     grid = wanted.grid
     own = _own_place(picture.info, grid.frame)
-    notes: list[str] = []
+    notes: list[Reason] = []
     if wanted.reference_ortho is not None:
         progress(0, 3, "adopt: registering")
         place, drift, method, note = _onto_reference(picture, own, wanted.reference_ortho, wanted)
@@ -109,7 +110,11 @@ def adopt(ortho: Path, surface: Path | None, wanted: Wanted, folder: Path, progr
     else:
         place, drift, method = _centred(picture, wanted.centre, wanted.gsd_m, grid.frame), None, "centred"
         notes.append(
-            "影像没有坐标，按给定分辨率放在单元中心。 The picture has no place of its own: laid at the area's centre by its ground sampling."
+            Reason(
+                "no_place",
+                "影像没有坐标，按给定分辨率放在单元中心。",
+                "The picture has no place of its own: laid at the area's centre by its ground sampling.",
+            )
         )
     native = math.sqrt(abs(float(np.linalg.det(place[:, :2]))))
     target = folder / "ortho.tif"
@@ -149,7 +154,7 @@ def _centred(picture: _Picture, centre: LonLat, gsd_m: float, frame: Frame) -> F
     return np.array([[gsd_m, 0, middle.x_m - gsd_m * cols / 2], [0, -gsd_m, middle.y_m + gsd_m * rows / 2]])
 
 
-def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, wanted: Wanted) -> tuple[Floats, Drift, str, str]:
+def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, wanted: Wanted) -> tuple[Floats, Drift, str, Reason]:
     """The picture's place by what it shares with the reference, what drift is left, and a note with the numbers."""
     grid = wanted.grid
     thin = max(1, math.ceil(max(grid.rows, grid.cols) / WORK_CELLS))
@@ -182,10 +187,13 @@ def _onto_reference(picture: _Picture, own: Floats | None, reference: Path, want
         drift = more if drift is None else Drift(drift.east_m + more.east_m, drift.south_m + more.south_m, drift.step_m)
     assert drift is not None
     largest = float(np.hypot(drift.east_m, drift.south_m).max())
-    note = (
+    note = Reason(
+        "registered_by_picture",
         f"按影像配准：{fit.agreeing}/{fit.matches} 处一致，残差 {fit.rms_px * cell:.2f} 米，旋转 {fit.turn_deg:.2f}°，"
-        f"局部改正最大 {largest:.2f} 米。 Registered by {fit.agreeing} of {fit.matches} {fit.how}, {fit.rms_px * cell:.2f} m rms, "
-        f"turned {fit.turn_deg:.2f}°, local drift up to {largest:.2f} m."
+        f"局部改正最大 {largest:.2f} 米。",
+        f"Registered by {fit.agreeing} of {fit.matches} {fit.how}, {fit.rms_px * cell:.2f} m rms, turned {fit.turn_deg:.2f}°, "
+        f"local drift up to {largest:.2f} m.",
+        number=fit.rms_px * cell,
     )
     return place, drift, "registered", note
 
@@ -242,7 +250,7 @@ def _adopt_surface(
     drift: Drift | None,
     wanted: Wanted,
     folder: Path,
-    notes: list[str],
+    notes: list[Reason],
 ) -> Path:
     """The surface moved as the ortho was, and lowered or raised onto the reference's."""
     info = raster.info(path)
@@ -267,12 +275,23 @@ def _adopt_surface(
         plane = _plane(values, known)
         if plane is None:
             notes.append(
-                "高程与参考期无公共区域，未做高程对齐。 The surface shares no ground with the reference: heights were left as they are."
+                Reason(
+                    "heights_apart",
+                    "高程与参考期无公共区域，未做高程对齐。",
+                    "The surface shares no ground with the reference: heights were left as they are.",
+                )
             )
         else:
             rows, cols = np.indices(values.shape, np.float32)
             values -= plane[0] + plane[1] * cols / values.shape[1] + plane[2] * rows / values.shape[0]
-            notes.append(f"高程整体改正 {-plane[0]:.2f} 米。 Heights were moved by {-plane[0]:.2f} m onto the reference.")
+            notes.append(
+                Reason(
+                    "heights_moved",
+                    f"高程整体改正 {-plane[0]:.2f} 米。",
+                    f"Heights were moved by {-plane[0]:.2f} m onto the reference.",
+                    number=-plane[0],
+                )
+            )
     return raster.write_float(folder / "surface.tif", wanted.grid, values)
 
 

@@ -16,6 +16,7 @@ from geo.area import Area
 from geo.grid import Grid
 from imagery import raster
 from imagery.quality import Quality
+from imagery.reasons import Reason
 from imagery.reconstruct import Block, Method
 from imagery.residual import Residual
 from imagery.surface import native_gsd_m
@@ -25,6 +26,7 @@ from imagery.surface import native_gsd_m
 class _Gate:
     """`hard` refuses, `soft` warns; a value is bad beyond its limit (`above`) or short of it."""
 
+    code: str
     value: float | None
     soft: float
     hard: float
@@ -32,8 +34,8 @@ class _Gate:
     en: str
     above: bool = True
 
-    def verdict(self) -> tuple[bool, str] | None:
-        """(refused, sentence), or None when all is well or there is nothing to measure."""
+    def verdict(self) -> Reason | None:
+        """The reason to refuse or to watch, None when all is well or there is nothing to measure."""
         if self.value is None or not np.isfinite(self.value):
             return None
         sign = 1.0 if self.above else -1.0
@@ -41,7 +43,8 @@ class _Gate:
         if not refused and sign * self.value <= sign * self.soft:
             return None
         limit = self.hard if refused else self.soft
-        return refused, f"{self.zh.format(value=self.value, limit=limit)} {self.en.format(value=self.value, limit=limit)}"
+        said = {"value": self.value, "limit": limit}
+        return Reason(self.code, self.zh.format(**said), self.en.format(**said), float(self.value), limit, refuses=refused)
 
 
 def quality(
@@ -52,7 +55,7 @@ def quality(
     filled: Path,
     shifts: Residual | None,
     has_reference: bool,
-    notes: Sequence[str] = (),
+    notes: Sequence[Reason] = (),
 ) -> Quality:
     """The record of a survey made from photos."""
     stats = block.stats
@@ -60,6 +63,7 @@ def quality(
     given_nadir = stats.method not in {Method.FROZEN, Method.JOINT}
     gates = (
         _Gate(
+            "registered",
             stats.registered / max(1, stats.given),
             0.95,
             0.70,
@@ -68,6 +72,7 @@ def quality(
             above=False,
         ),
         _Gate(
+            "reprojection",
             stats.reprojection_px,
             1.2,
             3.0,
@@ -75,6 +80,7 @@ def quality(
             "Mean reprojection error {value:.2f} px (limit {limit}).",
         ),
         _Gate(
+            "gps",
             stats.gps_residual_m,
             5.0,
             15.0,
@@ -82,6 +88,7 @@ def quality(
             "The cameras lie {value:.1f} m off their GPS places (limit {limit}).",
         ),
         _Gate(
+            "height_above_ground",
             _off_one(stats.agl_ratio),
             0.15,
             0.35,
@@ -89,6 +96,7 @@ def quality(
             "Height above ground is {value:.0%} off what the photos say: the focal length may be wrong (limit {limit:.0%}).",
         ),
         _Gate(
+            "tilt",
             stats.tilt_deg if given_nadir else None,
             3.0,
             25.0,
@@ -98,15 +106,15 @@ def quality(
         *_shared(share, gap, shifts, grid),
     )
     reasons = [*notes, *stats.notes]
-    accepted = True
     if has_reference and given_nadir:
         reasons.append(
-            "未能配准到参考期影像块，改用自身定位并按影像配准。 Not registered into the reference's block: placed by its own GPS and the rasters."
+            Reason(
+                "own_gps",
+                "未能配准到参考期影像块，改用自身定位并按影像配准。",
+                "Not registered into the reference's block: placed by its own GPS and the rasters.",
+            )
         )
-    for verdict in (g.verdict() for g in gates):
-        if verdict is not None:
-            accepted &= not verdict[0]
-            reasons.append(verdict[1])
+    reasons += [verdict for verdict in (g.verdict() for g in gates) if verdict is not None]
     reasons += _guessed(filled)
     return Quality(
         registered=stats.registered,
@@ -121,21 +129,18 @@ def quality(
         residual_p90_px=shifts.p90_px if shifts is not None else None,
         method=str(stats.method),
         fell_back=stats.fell_back or (has_reference and given_nadir),
-        accepted=accepted,
+        accepted=not any(r.refuses for r in reasons),
         reasons=tuple(reasons),
     )
 
 
 def adopted(
-    area: Area, grid: Grid, ortho: Path, native_m: float, method: str, shifts: Residual | None, notes: Sequence[str]
+    area: Area, grid: Grid, ortho: Path, native_m: float, method: str, shifts: Residual | None, notes: Sequence[Reason]
 ) -> Quality:
     """The record of a survey taken over from another program."""
     share, gap = coverage(area, grid, ortho)
-    reasons, accepted = list(notes), True
-    for verdict in (g.verdict() for g in _shared(share, gap, shifts, grid)):
-        if verdict is not None:
-            accepted &= not verdict[0]
-            reasons.append(verdict[1])
+    verdicts = (g.verdict() for g in _shared(share, gap, shifts, grid))
+    reasons = [*notes, *(verdict for verdict in verdicts if verdict is not None)]
     return Quality(
         registered=0,
         given=0,
@@ -149,7 +154,7 @@ def adopted(
         residual_p90_px=shifts.p90_px if shifts is not None else None,
         method=method,
         fell_back=False,
-        accepted=accepted,
+        accepted=not any(r.refuses for r in reasons),
         reasons=tuple(reasons),
     )
 
@@ -178,6 +183,7 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
     half_metre_px = 0.5 / grid.gsd_m
     return (
         _Gate(
+            "coverage",
             share,
             0.98,
             0.85,
@@ -186,6 +192,7 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
             above=False,
         ),
         _Gate(
+            "shift_median",
             shifts.median_px if shifts else None,
             1.0,
             max(3.0, half_metre_px),
@@ -193,6 +200,7 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
             "The median shift against the reference is {value:.1f} px (limit {limit:.1f}).",
         ),
         _Gate(
+            "shift_p90",
             shifts.p90_px if shifts else None,
             2.5,
             max(8.0, 2 * half_metre_px),
@@ -200,6 +208,7 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
             "One in ten places is shifted by more than {value:.1f} px against the reference (limit {limit:.1f}).",
         ),
         _Gate(
+            "matched",
             matched,
             0.5,
             0.05,
@@ -214,7 +223,7 @@ def _off_one(ratio: float | None) -> float | None:
     return None if ratio is None else abs(ratio - 1.0)
 
 
-def _guessed(filled: Path) -> list[str]:
+def _guessed(filled: Path) -> list[Reason]:
     """A word on how much of the surface was bridged."""
     grid = raster.grid_of(filled)
     values = raster.read_window(filled) if grid.rows * grid.cols < 50_000_000 else raster.read_window(filled, thin=8)
@@ -223,5 +232,11 @@ def _guessed(filled: Path) -> list[str]:
     if share <= 0.25:
         return []
     return [
-        f"高程有 {share:.0%} 为插补（树冠、水面或重叠不足）。 {share:.0%} of the heights are bridged (canopy, water or little overlap)."
+        Reason(
+            "bridged",
+            f"高程有 {share:.0%} 为插补（树冠、水面或重叠不足）。",
+            f"{share:.0%} of the heights are bridged (canopy, water or little overlap).",
+            number=share,
+            limit=0.25,
+        )
     ]

@@ -17,6 +17,7 @@ from geo.grid import Grid
 from geo.progress import Progress, silent
 from imagery import raster, register
 from imagery.errors import SurveyError
+from imagery.reasons import Reason
 from imagery.reconstruct import Block
 from imagery.register import WORK_CELLS, Side, composed, inverted
 
@@ -26,7 +27,7 @@ class Move:
     """A turn, scale and shift of a block: `matrix` `(2, 3)` on frame metres, `up_m` on heights; what was found, in words."""
 
     found: bool
-    note: str
+    note: Reason
     matrix: Floats
     up_m: float
 
@@ -64,7 +65,10 @@ def block_move(
     try:
         fit = register.fit(mine, theirs, [np.eye(2, 3)], scale_known=True, what="the survey's own orthophoto")
     except SurveyError as error:
-        return Move(False, str(error), np.eye(2, 3), 0.0)
+        why = Reason(
+            "not_laid", f"未能按影像整体配准到参考期：{error}", f"Could not be laid onto the reference by the pictures: {error}"
+        )
+        return Move(False, why, np.eye(2, 3), 0.0)
     cell = grid.gsd_m * thin
     to_metres = np.array([[cell, 0, grid.west_m], [0, -cell, grid.north_m]])
     matrix = composed(composed(to_metres, _similar(fit.matrix)), inverted(to_metres))
@@ -78,9 +82,11 @@ def block_move(
         up = -float(np.median(gap)) if len(gap) > 500 else 0.0
     x, y = grid.west_m + grid.cols * grid.gsd_m / 2, grid.north_m - grid.rows * grid.gsd_m / 2
     step = matrix[:, :2] @ [x, y] + matrix[:, 2] - [x, y]
-    note = (
-        f"按影像整体配准：{fit.agreeing} 处，平移 {math.hypot(*step):.2f} 米，升降 {up:.2f} 米。 "
-        f"Laid onto the reference by {fit.agreeing} {fit.how}: {math.hypot(*step):.2f} m along the ground, {up:.2f} m up."
+    note = Reason(
+        "laid_by_picture",
+        f"按影像整体配准：{fit.agreeing} 处，平移 {math.hypot(*step):.2f} 米，升降 {up:.2f} 米。",
+        f"Laid onto the reference by {fit.agreeing} {fit.how}: {math.hypot(*step):.2f} m along the ground, {up:.2f} m up.",
+        number=math.hypot(*step),
     )
     return Move(True, note, matrix, up)
 

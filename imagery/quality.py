@@ -20,6 +20,7 @@ from shapely import prepare
 from geo.area import Area
 from geo.frames import Floats
 from imagery.photos import Photo
+from imagery.reasons import Reason
 
 # The thresholds of screening, with why.
 _OBLIQUE_PITCH_DEG = -60.0  # a photo that looks higher than this adds facades and horizon, not ground
@@ -121,7 +122,7 @@ class Quality:
     method: str
     fell_back: bool
     accepted: bool
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 Found = dict[int, tuple[Why, dict[str, object]]]

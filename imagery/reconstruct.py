@@ -22,6 +22,7 @@ from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
 from imagery.errors import ReconstructionError
 from imagery.photos import Photo
+from imagery.reasons import Reason, read_all
 
 Ints = NDArray[np.int32]
 Pixels2 = NDArray[np.float32]
@@ -76,7 +77,7 @@ class BlockStats:
     tie_residual_px: float | None = None
     focal_change: float | None = None
     unregistered: tuple[tuple[str, str], ...] = ()  # (photo name, reason)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Reason, ...] = ()
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -213,7 +214,7 @@ class Block:
             x, y, z = record["offset_m"]
             stats = record["stats"]
             stats["method"] = Method(stats["method"])
-            stats["notes"] = tuple(stats["notes"])
+            stats["notes"] = read_all(stats["notes"])
             stats["unregistered"] = tuple((name, reason) for name, reason in stats["unregistered"])
             return Block(
                 frame=Frame(record["epsg"]),

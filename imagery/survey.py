@@ -27,6 +27,7 @@ from imagery import adoption, judge, laying, orthorectify, residual, surface
 from imagery.errors import SurveyError
 from imagery.photos import Photo
 from imagery.quality import Quality
+from imagery.reasons import Reason, read_all
 from imagery.reconstruct import Block, Method, Reconstructor
 
 RECORD = "survey.json"
@@ -103,7 +104,7 @@ class Survey:
                 raise SurveyError(f"{path}: a survey of format {record['format']}; this program reads {_FORMAT}")
             grid = dict(record["grid"])
             quality = dict(record["quality"])
-            quality["reasons"] = tuple(quality["reasons"])
+            quality["reasons"] = read_all(quality["reasons"])
             paths = {name: _within(folder, record[name]) for name in _PATHS}
             ortho = paths.pop("ortho")
             if ortho is None:
@@ -154,7 +155,7 @@ def build(
     if (folder / RECORD).exists():
         return Survey.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    notes: list[str] = []
+    notes: list[Reason] = []
     block = _block(photos, area, folder, reconstructor, reference, progress)
     grid = reference.grid if reference is not None else area.grid(gsd_m or _gsd(area, surface.native_gsd_m(block)))
     files = _files(block, grid, folder, progress)
@@ -293,7 +294,7 @@ def _laid_onto(
     folder: Path,
     files: tuple[surface.SurfaceFiles, orthorectify.OrthoFiles],
     reference: Survey,
-    notes: list[str],
+    notes: list[Reason],
     progress: Progress,
 ) -> tuple[Block, tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]]:
     """A block on its own GPS moved onto the reference by their rasters, and its files made again there."""
@@ -307,7 +308,7 @@ def _laid_onto(
         Path(path).unlink()
     block = move.moved(block).save(folder / "block")
     (folder / "laid").touch()
-    notes.append("已按新位置重新生成成果。 Surface and ortho were made again at the new place.")
+    notes.append(Reason("made_again", "已按新位置重新生成成果。", "Surface and ortho were made again at the new place."))
     return block, _files(block, grid, folder, progress)
 
 

@@ -178,6 +178,8 @@ def ingest_ortho(
 
 
 def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool) -> None:
+    from imagery.reasons import read_all
+
     q = survey.quality
     rows = [(name, q.get(name)) for name in q if name != "reasons"]
     made = table(f"成果 survey {survey.id}", ("质量 quality", ""), rows)
@@ -185,8 +187,8 @@ def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool)
         terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False)
     say({"survey": survey.id, "accepted": survey.accepted, "quality": q, "left_out": left_out}, as_json=json_, table=made)
     if not survey.accepted:
-        for reason in q["reasons"]:
-            complain(str(reason.get("zh", reason)) if isinstance(reason, dict) else str(reason))
+        for reason in read_all(q["reasons"]):
+            complain(reason.text)
         raise typer.Exit(terminal.REFUSED)
 
 

@@ -27,6 +27,7 @@ from imagery.engines.store import Roll
 from imagery.errors import ReconstructionError
 from imagery.lenses import FocalSource
 from imagery.photos import Photo
+from imagery.reasons import Reason
 from imagery.reconstruct import Block, Method, View
 
 _VERSION = 3  # of the engine's way of working: another version does not take up the work of this one
@@ -92,7 +93,7 @@ class _Run:
         self.shelf = (engine.shelf or workdir / "features") / self.recipe.shelf
         self.places = placing.told(photos, frame)
         self.cpu: dict[str, float] = {}
-        self.notes: list[str] = []
+        self.notes: list[Reason] = []
         self.unreadable: dict[str, str] = {}
 
     # -- steps ---------------------------------------------------------------------------------------------------------------
@@ -126,14 +127,26 @@ class _Run:
         model = self._model("first", solve)
         self.progress(2, 2, "mapping")
         if guess:
-            self.notes.append("the focal length is a guess solved from the photos themselves: heights are uncertain by a fifth")
+            self.notes.append(
+                Reason(
+                    "focal_guessed",
+                    "焦距由照片自行推算，高程可能有两成误差。",
+                    "The focal length is a guess solved from the photos themselves: heights are uncertain by a fifth.",
+                )
+            )
         offset = self._offset()
         return self._finish(model, roll, cameras, offset, method, fell_back=fell_back)
 
     def later(self, reference: Block) -> Block:
         """Into the frozen reference; else jointly with it; else alone."""
         if not (reference.folder / "engine" / "roll.json").exists():
-            self.notes.append("the reference block keeps no keypoints: the survey stands on its own GPS")
+            self.notes.append(
+                Reason(
+                    "reference_bare",
+                    "参考期影像块没有保存特征点，本期只能按自身定位。",
+                    "The reference block keeps no keypoints: the survey stands on its own GPS.",
+                )
+            )
             return self.first(Method.SEPARATE, fell_back=True)
         self._features()
         readable = [p for p in self.photos if p.sha256 not in self.unreadable]
@@ -181,7 +194,15 @@ class _Run:
         registered = sum(1 for i in ids if i in set(model.reg_image_ids()))
         if registered >= _ENOUGH * len(ids):
             return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference)
-        self.notes.append(f"only {registered} of {len(ids)} photos could be registered into the frozen reference")
+        self.notes.append(
+            Reason(
+                "few_in_reference",
+                f"{len(ids)} 张照片中只有 {registered} 张能配准到参考期影像块。",
+                f"Only {registered} of {len(ids)} photos could be registered into the frozen reference.",
+                number=registered / len(ids),
+                limit=_ENOUGH,
+            )
+        )
         if registered == 0:
             return self.first(Method.SEPARATE, fell_back=True)
         return self._jointly(reference, database, roll, cameras, ids, shelves)
@@ -216,7 +237,7 @@ class _Run:
         try:
             model = self._model("joint", solve)
         except ReconstructionError as error:
-            self.notes.append(f"the joint block failed: {error}")
+            self.notes.append(Reason("joint_failed", f"联合平差失败：{error}", f"The joint block failed: {error}"))
             return self.first(Method.SEPARATE, fell_back=True)
         here = set(model.reg_image_ids())
         new = sum(1 for i in ids if i in here)
@@ -225,10 +246,24 @@ class _Run:
             was = np.array([reference.views[k].pose.centre for k in old])
             now = mapping.centres_and_axes(model, [old_ids[k] for k in old])[0] + np.array(reference.offset_m)
             moved = float(np.sqrt(np.mean(np.sum((now - was) ** 2, axis=1))))
-            self.notes.append(f"solved jointly; the reference's cameras lie {moved:.2f} m rms from where they were")
+            self.notes.append(
+                Reason(
+                    "solved_jointly",
+                    f"与参考期联合平差；参考期相机位置变动 {moved:.2f} 米（均方根）。",
+                    f"Solved jointly; the reference's cameras lie {moved:.2f} m rms from where they were.",
+                    number=moved,
+                    limit=1.0,
+                )
+            )
             if moved < 1.0:
                 return self._finish(model, roll, cameras, reference.offset_m, Method.JOINT, reference=reference, fell_back=True)
-        self.notes.append("the joint block does not hold both surveys together: the survey stands on its own GPS")
+        self.notes.append(
+            Reason(
+                "joint_apart",
+                "联合平差未能把两期连在一起，本期只能按自身定位。",
+                "The joint block does not hold both surveys together: the survey stands on its own GPS.",
+            )
+        )
         return self.first(Method.SEPARATE, fell_back=True)
 
     # -- parts ---------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from geo.frames import Floats
 from imagery.engines import placing, store
 from imagery.engines.placing import Places
 from imagery.photos import Photo
+from imagery.reasons import Reason
 from imagery.reconstruct import BlockStats, Method, View
 
 _AGL_RATIO = (0.75, 1.33)  # a wrong focal length moves the ground by as much; so does ground above or below the take-off
@@ -37,8 +38,14 @@ def judge(
     notes = []
     if ratio is not None and not _AGL_RATIO[0] < ratio < _AGL_RATIO[1]:
         notes.append(
-            f"the cameras stand {agl:.1f} m over the ground, the drone says {np.median(takeoff):.1f} m over take-off: "
-            "either the ground lies elsewhere than the take-off, or the focal length is wrong"
+            Reason(
+                "height_above_ground",
+                f"相机离地 {agl:.1f} 米，无人机记录离起飞点 {np.median(takeoff):.1f} 米：地面与起飞点高度不同，或焦距有误。",
+                f"The cameras stand {agl:.1f} m over the ground, the drone says {np.median(takeoff):.1f} m over take-off: "
+                "either the ground lies elsewhere than the take-off, or the focal length is wrong.",
+                number=agl,
+                limit=float(np.median(takeoff)),
+            )
         )
     promised = {v.camera_id: p.camera.focal_px for v, p in zip(views, photos, strict=True)}
     changes = [cameras[name].focal_px / focal - 1.0 for name, focal in promised.items()]

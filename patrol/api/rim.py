@@ -28,6 +28,7 @@ from geo.area import Area
 from geo.datums import gcj02
 from geo.errors import GeoError
 from imagery.errors import ImageryError
+from imagery.reasons import read_all
 from patrol import records, repositories, tiles
 from patrol.api import schemas as wire
 from patrol.auth import AuthError, Permission, User, users
@@ -132,13 +133,12 @@ def area(session: Session, value: Area) -> wire.AreaOut:
 
 def quality(given: Mapping[str, Any]) -> wire.QualityOut:
     """The quality record of a survey."""
-    said = [
-        wire.Text2(zh=str(r.get("zh", r)), en=str(r.get("en", r))) if isinstance(r, Mapping) else wire.Text2(zh=str(r), en=str(r))
-        for r in given["reasons"]
-    ]
     return wire.QualityOut(
         accepted=given["accepted"],
-        reasons=said,
+        reasons=[
+            wire.QualityReason(code=r.code, text=wire.Text2(zh=r.zh, en=r.en), number=r.number, limit=r.limit, refuses=r.refuses)
+            for r in read_all(given["reasons"])
+        ],
         photos_given=given["given"],
         photos_registered=given["registered"],
         **{

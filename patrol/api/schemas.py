@@ -79,11 +79,21 @@ class AreaOut(Wire):
     open_cases: int
 
 
+class QualityReason(Wire):
+    """Why a survey was refused (`refuses`) or what to watch in it: what was measured, and the limit it was held against."""
+
+    code: str
+    text: Text2
+    number: float | None = None
+    limit: float | None = None
+    refuses: bool = False
+
+
 class QualityOut(Wire):
     """The quality record of a survey."""
 
     accepted: bool
-    reasons: list[Text2]
+    reasons: list[QualityReason]
     photos_given: int
     photos_registered: int
     reprojection_px: float | None

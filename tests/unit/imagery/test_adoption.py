@@ -76,7 +76,7 @@ def test_a_picture_without_a_place_needs_its_ground_sampling(tmp_path: Path) -> 
     true = stage.seen_from_above(found.grid)
     middle = np.s_[50:-50, 50:-50]
     assert np.abs(raster.read_window(found.ortho).astype(int)[middle] - true[middle]).mean() < 20
-    assert any("no place of its own" in r for r in found.quality.reasons)
+    assert any(r.code == "no_place" for r in found.quality.reasons)
 
 
 def test_a_picture_of_another_place_is_refused_with_numbers(before: Survey, tmp_path: Path) -> None:

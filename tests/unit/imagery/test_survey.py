@@ -101,8 +101,11 @@ def test_a_gap_is_named_and_only_it_is_asked_for(old_block: Block, tmp_path: Pat
     found = made.build(replace(old_block, views=west), tmp_path / "s", 3)
     assert not found.quality.accepted
     assert found.quality.coverage < 0.85
-    reason = next(r for r in found.quality.reasons if "gap" in r)
-    lon, lat = (float(v) for v in reason.split("largest gap ")[1].split(": fly")[0].split(", ")[1:])
+    reason = next(r for r in found.quality.reasons if r.code == "coverage")
+    assert reason.refuses
+    assert reason.number == found.quality.coverage
+    assert reason.limit == 0.85
+    lon, lat = (float(v) for v in reason.en.split("largest gap ")[1].split(": fly")[0].split(", ")[1:])
     x, _ = stage.FRAME.xy_array(np.array([[lon, lat]]))[0]
     assert x > stage.CENTRE[0]
 
@@ -117,7 +120,7 @@ def test_a_block_on_its_own_gps_is_laid_onto_the_reference_and_says_so(new_block
     lost = replace(new_block, views=views, points=new_block.points + off)
     found = made.build(lost, tmp_path / "s", 4, before, Method.SEPARATE)
     assert found.quality.fell_back
-    assert any("Laid onto the reference" in r for r in found.quality.reasons)
+    assert any(r.code == "laid_by_picture" for r in found.quality.reasons)
     assert found.quality.residual_median_px is not None and found.quality.residual_median_px < 0.5
     assert found.surface and before.surface
     gap = raster.read_window(found.surface) - raster.read_window(before.surface)
