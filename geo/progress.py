@@ -10,3 +10,12 @@ Progress = Callable[[int, int, str], None]
 
 def silent(done: int, total: int, what: str) -> None:
     """Progress for callers that do not watch."""
+
+
+def onward(progress: Progress, before: int) -> Progress:
+    """For work of which `before` steps were done by an earlier run."""
+
+    def told(done: int, total: int, what: str) -> None:
+        progress(before + done, before + total, what)
+
+    return told

@@ -6,8 +6,9 @@ Works tile by tile in serpentines, with the photos of a few tiles in memory at a
 from __future__ import annotations
 
 import math
+import shutil
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geo.grid import Grid, Window
-from geo.progress import Progress, silent
-from imagery import mosaic, raster
+from geo.progress import Progress, onward, silent
+from imagery import mosaic, raster, workfiles
 from imagery.errors import SurveyError
 from imagery.mosaic import NOBODY, Labels, Scene
 from imagery.pairs import footprint
@@ -84,18 +85,101 @@ def build(
     files = OrthoFiles.of(folder)
     if files.whole:
         return files
-    folder.mkdir(parents=True, exist_ok=True)
-    scene = _scene(block, surface, confidence, grid)
-    windows = _footprints(block, scene)
-    labels = mosaic.label(scene, windows)
-    if not (labels != NOBODY).any():
-        raise SurveyError("no photo shows the area: do its outline and the photos lie at the same place?")
-    light = _light(block, scene, windows, progress)
-    eye = _Photos(block, grid.gsd_m)
-    tiles = _render(scene, labels, light, eye, surface, grid, progress)
-    _write_sides(scene, labels, grid, files)
-    raster.write_cog(files.ortho, grid, tiles, compression=compression)
+    plan = Plan.of(block, surface, grid, folder, progress, confidence=confidence)
+    return finish(plan, folder, _rendered(plan, range(len(plan.tiles)), progress), compression=compression)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Who paints what, in which light, as it was decided once for all tiles; `tiles` (windows of label cells) may be painted by many.
+
+    The order of the tiles is a serpentine, so that neighbours in it share photos: pieces are ranges of their numbers. What is
+    finished lies in `folder`, which is named after the block's poses.
+    """
+
+    scene: Scene
+    labels: Labels
+    light: list[Tone | None]
+    tiles: tuple[Window, ...]
+    block: Block
+    surface: Path
+    grid: Grid
+    folder: Path
+
+    @staticmethod
+    def of(
+        block: Block, surface: Path, grid: Grid, folder: Path, progress: Progress = silent, *, confidence: Path | None = None
+    ) -> Plan:
+        """See `build` for the arguments and errors."""
+        scene = _scene(block, surface, confidence, grid)
+        windows = _footprints(block, scene)
+        labels = mosaic.label(scene, windows)
+        if not (labels != NOBODY).any():
+            raise SurveyError("no photo shows the area: do its outline and the photos lie at the same place?")
+        light = _light(block, scene, windows, progress)
+        size = max(1, _TILE // scene.factor)
+        tiles = sorted(scene.cells.tiles(size), key=lambda t: (t.row, t.col if t.row // size % 2 == 0 else -t.col))
+        shown = tuple(tile for tile in tiles if (labels[tile.slices] != NOBODY).any())
+        return Plan(scene, labels, light, shown, block, surface, grid, _work(block, folder))
+
+    def keep(self) -> None:
+        """Write what was decided for those who paint."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        workfiles.keep(self.folder / "plan", (self.scene, self.labels, self.light, self.tiles))
+
+    @staticmethod
+    def load(block: Block, surface: Path, grid: Grid, folder: Path) -> Plan | None:
+        """The plan that was kept for this block, its large arrays mapped; None when there is none."""
+        work = _work(block, folder)
+        if not (work / "plan").exists():
+            return None
+        scene, labels, light, tiles = workfiles.load(work / "plan")
+        return Plan(scene, labels, light, tiles, block, surface, grid, work)
+
+    def picture(self, number: int) -> Path:
+        """The file of a painted tile."""
+        return self.folder / f"tile_{number}.npz"
+
+    def window(self, tile: Window) -> Window:
+        """A tile on the area's grid."""
+        return _fine(tile, self.scene.factor, self.grid)
+
+
+def paint(plan: Plan, numbers: range, progress: Progress = silent) -> None:
+    """Some of the tiles, each as a file; those there already are not made again."""
+    left = [n for n in numbers if not plan.picture(n).exists()]
+    for number, pixels, known in _rendered(plan, left, onward(progress, len(numbers) - len(left))):
+        with workfiles.placed(plan.picture(number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, pixels=pixels, known=known)
+
+
+def painted(plan: Plan) -> Iterator[tuple[int, Pixels, Mask]]:
+    """All tiles that `paint` has made, in their order, for `finish`."""
+    for number in range(len(plan.tiles)):
+        with np.load(plan.picture(number)) as arrays:
+            yield number, arrays["pixels"], arrays["known"]
+
+
+def finish(
+    plan: Plan, folder: Path, made: Iterable[tuple[int, Pixels, Mask]], *, compression: raster.Compression = "jpeg"
+) -> OrthoFiles:
+    """All tiles to the orthophoto, and the files beside it; the work files are let go."""
+    files = OrthoFiles.of(folder)
+    _write_sides(plan.scene, plan.labels, plan.grid, files)
+    tiles = ((plan.window(plan.tiles[number]), pixels, known) for number, pixels, known in made)
+    raster.write_cog(files.ortho, plan.grid, tiles, compression=compression)
+    shutil.rmtree(plan.folder, ignore_errors=True)
     return files
+
+
+def _work(block: Block, folder: Path) -> Path:
+    return folder / f"ortho-{block.key}"
+
+
+def _fine(tile: Window, k: int, grid: Grid) -> Window:
+    """A window of label cells on the area's grid."""
+    row, col = tile.row * k, tile.col * k
+    return Window(row, col, min(tile.rows * k, grid.rows - row), min(tile.cols * k, grid.cols - col))
 
 
 def _scene(block: Block, surface: Path, confidence: Path | None, grid: Grid) -> Scene:
@@ -106,9 +190,7 @@ def _scene(block: Block, surface: Path, confidence: Path | None, grid: Grid) -> 
     heights = np.full(cells.shape, np.nan, np.float32)
     guessed = np.zeros(cells.shape, bool)
     for tile in cells.tiles(max(64, _TILE // k)):
-        fine = Window(
-            tile.row * k, tile.col * k, min(tile.rows * k, grid.rows - tile.row * k), min(tile.cols * k, grid.cols - tile.col * k)
-        )
+        fine = _fine(tile, k, grid)
         piece = raster.read_window(surface, fine)[k // 2 :: k, k // 2 :: k] - np.float32(block.offset_m[2])
         at = slice(tile.row, tile.row + piece.shape[0]), slice(tile.col, tile.col + piece.shape[1])
         heights[at] = piece
@@ -190,20 +272,14 @@ class _Photos:
         return pixels
 
 
-def _render(
-    scene: Scene, labels: Labels, light: list[Tone | None], photos: _Photos, surface: Path, grid: Grid, progress: Progress
-) -> Iterator[tuple[Window, Pixels, Mask]]:
-    k = scene.factor
-    size = max(1, _TILE // k)
-    tiles = sorted(scene.cells.tiles(size), key=lambda t: (t.row, t.col if t.row // size % 2 == 0 else -t.col))
-    for done, tile in enumerate(tiles):
-        fine = Window(
-            tile.row * k, tile.col * k, min(tile.rows * k, grid.rows - tile.row * k), min(tile.cols * k, grid.cols - tile.col * k)
-        )
-        painted = labels[tile.slices] != NOBODY
-        if painted.any():
-            yield fine, _paint(scene, labels, light, photos, surface, grid, tile, fine), _upsampled(painted, k, fine)
-        progress(done + 1, len(tiles), "ortho: tiles")
+def _rendered(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterator[tuple[int, Pixels, Mask]]:
+    photos = _Photos(plan.block, plan.grid.gsd_m)
+    for done, number in enumerate(numbers):
+        tile = plan.tiles[number]
+        fine = plan.window(tile)
+        known = _upsampled(plan.labels[tile.slices] != NOBODY, plan.scene.factor, fine)
+        yield number, _paint(plan.scene, plan.labels, plan.light, photos, plan.surface, plan.grid, tile, fine), known
+        progress(done + 1, len(numbers), "ortho: tiles")
 
 
 def _upsampled(layer: NDArray[Any], k: int, fine: Window) -> NDArray[Any]:
@@ -296,10 +372,5 @@ def _write_sides(scene: Scene, labels: Labels, grid: Grid, files: OrthoFiles) ->
     for path, layer, dtype, nodata in layers:
         with raster.written(path, grid, dtype, nodata=nodata) as out:
             for tile in scene.cells.tiles(max(1, _TILE // k)):
-                fine = Window(
-                    tile.row * k,
-                    tile.col * k,
-                    min(tile.rows * k, grid.rows - tile.row * k),
-                    min(tile.cols * k, grid.cols - tile.col * k),
-                )
+                fine = _fine(tile, k, grid)
                 out.write(fine, _upsampled(layer[tile.slices], k, fine))

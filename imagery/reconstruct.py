@@ -5,6 +5,7 @@ A block's poses and points are metres of the area's frame. Pixels count from the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -100,6 +101,12 @@ class Block:
     track_view: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     track_point: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     track_px: Pixels2 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+
+    @property
+    def key(self) -> str:
+        """Short name of these poses and cameras: what was made from a block that has moved since is another block's."""
+        said = repr([(v.photo_sha256, v.pose, self.cameras[v.camera_id]) for v in self.views])
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def camera(self, view: View) -> Camera:
         """The camera a view was taken with."""

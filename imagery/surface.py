@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geo.frames import Floats
 from geo.grid import Grid, Window
-from geo.progress import Progress, silent
-from imagery import fusion, raster, stereo
+from geo.progress import Progress, onward, silent
+from imagery import fusion, raster, stereo, workfiles
 from imagery.errors import SurveyError
 from imagery.pairs import Pair, choose_pairs
 from imagery.photos import read_pixels
@@ -28,6 +29,7 @@ from imagery.reconstruct import Block
 from imagery.stereo import Metres, Patch
 
 Bytes = NDArray[np.uint8]
+Layers = tuple[NDArray[Any], ...]
 
 UNKNOWN = 255
 TILE = 512
@@ -64,17 +66,94 @@ class SurfaceFiles:
 def build(block: Block, grid: Grid, folder: Path, progress: Progress = silent) -> SurfaceFiles:
     """The block's surface on `grid`, written into `folder`; finished files and finished pairs are taken as they are.
 
-    Raises SurveyError when no two photos of the block overlap on the grid.
+    The same as `match` and `heights` over all of a `Plan` and `finish`, without tiles on disk. Raises SurveyError when no two photos
+    of the block overlap on the grid.
     """
     files = SurfaceFiles.of(folder)
     if files.whole:
         return files
-    folder.mkdir(parents=True, exist_ok=True)
-    reduce = _reduction(block)
-    cells = _cells(grid, native_gsd_m(block) * reduce)
-    patches = _match_all(block, cells, reduce, folder / "stereo", progress)
-    _fuse_all(patches, cells, grid, block.offset_m, files, progress)
-    shutil.rmtree(folder / "stereo", ignore_errors=True)
+    plan = Plan.of(block, grid, folder)
+    match(plan, range(len(plan.pairs)), progress)
+    return finish(plan, folder, _computed(plan, range(len(plan.tiles)), progress))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How a surface is made in pieces that many may share: first all `pairs`, then all `tiles` (windows of the coarser `cells`).
+
+    Pieces are ranges of their numbers. What is finished lies in `folder`, which is named after the block's poses: a piece that
+    comes late never mixes with those of a block that was moved since.
+    """
+
+    block: Block
+    grid: Grid
+    cells: Grid
+    reduce: int
+    pairs: tuple[Pair, ...]
+    tiles: tuple[Window, ...]
+    folder: Path
+
+    @staticmethod
+    def of(block: Block, grid: Grid, folder: Path) -> Plan:
+        """The plan of a block's surface on `grid`, with its work files below `folder`; the same for everybody who asks."""
+        reduce = _reduction(block)
+        cells = _cells(grid, native_gsd_m(block) * reduce)
+        size = max(_COARSE * 8, TILE // round(cells.gsd_m / grid.gsd_m) // _COARSE * _COARSE)
+        return Plan(block, grid, cells, reduce, choose_pairs(block), tuple(cells.tiles(size)), folder / f"stereo-{block.key}")
+
+    def patch(self, pair: Pair) -> Path:
+        """The file that says that a pair is done."""
+        views = self.block.views
+        return self.folder / f"{views[pair.left].photo_sha256[:12]}_{views[pair.right].photo_sha256[:12]}.json"
+
+    def layers(self, number: int) -> Path:
+        """The file of a finished tile."""
+        return self.folder / f"tile_{number}.npz"
+
+    def window(self, tile: Window) -> Window:
+        """A tile on the area's grid."""
+        k = round(self.cells.gsd_m / self.grid.gsd_m)
+        row, col = tile.row * k, tile.col * k
+        return Window(row, col, min(tile.rows * k, self.grid.rows - row), min(tile.cols * k, self.grid.cols - col))
+
+
+def match(plan: Plan, numbers: range, progress: Progress = silent) -> None:
+    """The patches of some of the pairs, each as a file; those there already are not made again."""
+    _match_all(plan, [plan.pairs[n] for n in numbers], progress)
+
+
+def heights(plan: Plan, numbers: range, progress: Progress = silent) -> None:
+    """Some of the tiles, each as a file, after all pairs are matched; those there already are not made again."""
+    left = [n for n in numbers if not plan.layers(n).exists()]
+    for number, layers in _computed(plan, left, onward(progress, len(numbers) - len(left))):
+        with workfiles.placed(plan.layers(number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, *layers)
+
+
+def tiles_made(plan: Plan) -> Iterator[tuple[int, Layers]]:
+    """The finished tiles in the order in which they are to be written, for `finish`."""
+    for number in range(len(plan.tiles)):
+        with np.load(plan.layers(number)) as arrays:
+            yield number, tuple(arrays[f"arr_{i}"] for i in range(4))
+
+
+def finish(plan: Plan, folder: Path, made: Iterable[tuple[int, Layers]]) -> SurfaceFiles:
+    """All tiles to the four rasters in `folder`; the work files are let go."""
+    files = SurfaceFiles.of(folder)
+    k = round(plan.cells.gsd_m / plan.grid.gsd_m)
+    with ExitStack() as stack:
+        surface, sigma = (
+            stack.enter_context(raster.written(p, plan.grid, "float32", nodata=math.nan)) for p in (files.surface, files.sigma)
+        )
+        confidence, filled = (
+            stack.enter_context(raster.written(p, plan.grid, "uint8", nodata=UNKNOWN)) for p in (files.confidence, files.filled)
+        )
+        for number, (fine, *coarse) in made:
+            window = plan.window(plan.tiles[number])
+            surface.write(window, fine)
+            for out, layer in zip((sigma, confidence, filled), coarse, strict=True):
+                out.write(window, layer.repeat(k, axis=0).repeat(k, axis=1)[: window.rows, : window.cols])
+    shutil.rmtree(plan.folder, ignore_errors=True)
     return files
 
 
@@ -114,10 +193,10 @@ class _Eye:
     projector: Projector
 
 
-def _match_all(block: Block, cells: Grid, reduce: int, folder: Path, progress: Progress) -> list[Path]:
-    """Every pair's patch as a file; those there already are not made again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pairs = choose_pairs(block)
+def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
+    """Each pair's patch as a file; those there already are not made again."""
+    block, cells = plan.block, plan.cells
+    plan.folder.mkdir(parents=True, exist_ok=True)
     offset = np.array(block.offset_m)
     points = block.points - offset
     cache: dict[int, _Eye] = {}
@@ -131,24 +210,19 @@ def _match_all(block: Block, cells: Grid, reduce: int, folder: Path, progress: P
             while len(cache) > 24:
                 cache.pop(next(iter(cache)))
             v = block.views[index]
-            grey = read_pixels(v.path, grey=True, reduce=reduce)
+            grey = read_pixels(v.path, grey=True, reduce=plan.reduce)
             camera = block.camera(v)
             cache[index] = _Eye(grey, Projector.of(camera, v.pose, block.offset_m).scaled(grey.shape[1] / camera.width_px))
         return cache[index]
 
-    found = []
     for done, pair in enumerate(pairs):
-        one, other = block.views[pair.left], block.views[pair.right]
-        path = folder / f"{one.photo_sha256[:12]}_{other.photo_sha256[:12]}.json"
-        if not path.exists():
-            _keep(path, _measure(pair, view, points, cells, block))
-        found.append(path)
+        if not plan.patch(pair).exists():
+            _keep(plan.patch(pair), _measure(pair, view, points, cells, block))
         for i in (pair.left, pair.right):
             left_to_do[i] -= 1
             if left_to_do[i] == 0:
                 cache.pop(i, None)
         progress(done + 1, len(pairs), "surface: pairs")
-    return found
 
 
 def _measure(
@@ -173,10 +247,10 @@ def _keep(path: Path, patches: tuple[Patch | None, Patch | None]) -> None:
         if patch is not None:
             w = patch.window
             record[name] = [w.row, w.col, w.rows, w.cols, patch.sigma_m]
-            np.save(path.with_suffix(f".{name}.npy"), patch.heights_m)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(record))
-    temporary.replace(path)
+            with workfiles.placed(path.with_suffix(f".{name}.npy")) as temporary, temporary.open("wb") as file:
+                np.save(file, patch.heights_m)
+    with workfiles.placed(path) as temporary:
+        temporary.write_text(json.dumps(record))
 
 
 class _Patches:
@@ -210,39 +284,24 @@ class _Patches:
         return (np.stack(layers), np.array(sigmas)) if layers else None
 
 
-def _fuse_all(
-    paths: Sequence[Path], cells: Grid, grid: Grid, offset_m: tuple[float, float, float], files: SurfaceFiles, progress: Progress
-) -> None:
+def _computed(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterator[tuple[int, Layers]]:
+    """Tiles one after the other: heights on the area's grid; sigma, confidence and bridged-ness on the cells."""
+    paths = [plan.patch(pair) for pair in plan.pairs]
     fine, coarse = _Patches(paths, "fine"), _Patches(paths, "coarse")
     if not len(fine) + len(coarse):
         raise SurveyError("no two photos overlap enough on the area to measure heights: fly with 70 % overlap or more")
-    k = round(cells.gsd_m / grid.gsd_m)
+    cells = plan.cells
+    k = round(cells.gsd_m / plan.grid.gsd_m)
     margin = _COARSE * math.ceil((_FILL_M / cells.gsd_m + 4) / _COARSE)
-    size = max(_COARSE * 8, TILE // k // _COARSE * _COARSE)
-    tiles = list(cells.tiles(size))
-    with ExitStack() as stack:
-        surface, sigma = (
-            stack.enter_context(raster.written(p, grid, "float32", nodata=math.nan)) for p in (files.surface, files.sigma)
-        )
-        confidence, filled = (
-            stack.enter_context(raster.written(p, grid, "uint8", nodata=UNKNOWN)) for p in (files.confidence, files.filled)
-        )
-        for done, tile in enumerate(tiles):
-            wide = tile.grown(margin, cells)
-            heights, spread, sure, bridged = _tile(fine, coarse, wide, cells)
-            r, c = tile.row - wide.row, tile.col - wide.col
-            fine_window = Window(
-                tile.row * k,
-                tile.col * k,
-                min(tile.rows * k, grid.rows - tile.row * k),
-                min(tile.cols * k, grid.cols - tile.col * k),
-            )
-            rows, cols = fine_window.rows, fine_window.cols
-            surface.write(fine_window, fusion.finer(heights, rows, cols, k, r, c, fusion.STEP_M) + np.float32(offset_m[2]))
-            for out, layer in ((sigma, spread), (confidence, sure), (filled, bridged)):
-                cut = layer[r : r + tile.rows, c : c + tile.cols]
-                out.write(fine_window, cut.repeat(k, axis=0).repeat(k, axis=1)[:rows, :cols])
-            progress(done + 1, len(tiles), "surface: tiles")
+    for done, number in enumerate(numbers):
+        tile = plan.tiles[number]
+        wide = tile.grown(margin, cells)
+        heights, spread, sure, bridged = _tile(fine, coarse, wide, cells)
+        r, c = tile.row - wide.row, tile.col - wide.col
+        window = plan.window(tile)
+        finer = fusion.finer(heights, window.rows, window.cols, k, r, c, fusion.STEP_M) + np.float32(plan.block.offset_m[2])
+        yield number, (finer, *(layer[r : r + tile.rows, c : c + tile.cols] for layer in (spread, sure, bridged)))
+        progress(done + 1, len(numbers), "surface: tiles")
 
 
 def _tile(fine: _Patches, coarse: _Patches, part: Window, cells: Grid) -> tuple[Metres, Metres, Bytes, Bytes]:

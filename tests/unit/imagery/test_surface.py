@@ -60,13 +60,13 @@ def test_a_build_goes_on_where_it_was_stopped(old_block: Block, tmp_path: Path) 
 
     with pytest.raises(InterruptedError):
         surface.build(few, grid, tmp_path / "cut", stop)
-    finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut" / "stereo").glob("*.json")}
+    finished = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut").glob("stereo-*/*.json")}
     assert finished
     assert not surface.SurfaceFiles.of(tmp_path / "cut").whole
     seen = {}
 
     def watch(done: int, total: int, what: str) -> None:
-        seen.update({p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut" / "stereo").glob("*.json")})
+        seen.update({p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut").glob("stereo-*/*.json")})
 
     files = surface.build(few, grid, tmp_path / "cut", watch)
     assert {name: seen[name] for name in finished} == finished
