@@ -63,6 +63,7 @@ _SENSOR_WIDTH_MM = {
     "ZENMUSEP1": 35.9,
 }
 
+_CENTRED = 0.04  # no lens sits further from the middle, as a share of the width, and no one resizes photos by so little
 _GUESSED_FOCAL_PER_WIDTH = 0.72  # 26 mm equivalent, between the wide lenses of small drones (20-28 mm)
 
 
@@ -120,6 +121,8 @@ def _calibrated(width_px: int, height_px: int, tags: Mapping[str, object], xmp: 
     full_width = 2 * centre_x if centre_x else number(tags.get("ExifImageWidth")) or float(width_px)
     if not centre_x:
         centre_x, centre_y = full_width / 2, full_width / 2 * height_px / width_px
+    if abs(full_width / width_px - 1) < _CENTRED:
+        full_width = float(width_px)  # the lens's true centre, near the middle: the photo was not resized
     factor = width_px / (2 * round(full_width / 2))
     focal = number(xmp.get("CalibratedFocalLength"))
     lens = _dewarp(xmp.get("DewarpData", "")) if xmp.get("DewarpFlag", "0").strip() != "1" else None

@@ -134,6 +134,16 @@ def test_the_calibration_of_the_lens_wins() -> None:
     assert camera.k1 == pytest.approx(-0.26, abs=1e-4)
 
 
+def test_a_lens_off_the_middle_is_no_resized_picture() -> None:
+    """Cameras that tell their true optical centre, a few pixels off the middle, keep their focal length as it is."""
+    xmp = {"CalibratedFocalLength": "1109.39", "CalibratedOpticalCenterX": "803.5", "CalibratedOpticalCenterY": "596.0"}
+    camera, _ = camera_prior(1600, 1200, {}, xmp)
+    assert (camera.focal_px, camera.cx_px, camera.cy_px) == pytest.approx((1109.39, 803.5, 596.0))
+    dewarped = xmp | {"DewarpData": "2026-04-01;1109.39,1109.39,3.5,-4.0,-0.021,0.009,0.0004,-0.0003,0.0"}
+    camera, _ = camera_prior(1600, 1200, {}, dewarped)
+    assert (camera.focal_px, camera.cx_px) == pytest.approx((1109.39, 803.5), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("tags", "source", "focal"),
     [
