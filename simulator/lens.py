@@ -113,13 +113,20 @@ def render(
     return _develop(image, camera, exposure, grain, seed)
 
 
-def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain: float, seed: int) -> Rgb8:
-    """Light to grey levels: blur of the glass, vignetting, tone curve, grain."""
-    image = cv2.GaussianBlur(light, (3, 3), 0.45)
-    image *= _falloff(camera) * np.float32(1.35 * exposure)
+def toned(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The camera's tone curve: light of any shape to grey levels 0..255, not yet rounded."""
+    image: NDArray[np.float32] = light * np.float32(1.35)
     np.divide(image, 1.0 + 0.18 * image, out=image)
     np.sqrt(np.clip(image, 0.0, 1.0, out=image), out=image)
     image *= 255.0
+    return image
+
+
+def _develop(light: NDArray[np.float32], camera: Camera, exposure: float, grain: float, seed: int) -> Rgb8:
+    """Light to grey levels: blur of the glass, vignetting, tone curve, grain."""
+    image = cv2.GaussianBlur(light, (3, 3), 0.45)
+    image *= _falloff(camera) * np.float32(exposure)
+    image = toned(image)
     if grain > 0.0:
         noise = _grain()
         start = int(np.random.default_rng(seed).integers(0, len(noise)))
