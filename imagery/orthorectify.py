@@ -1,6 +1,6 @@
 """The true orthophoto of a block: every cell painted by the photo that looks down on it, seams feathered, one light over all.
 
-Works tile by tile in serpentines, with the photos of a few tiles in memory at a time; each is decoded once when they fit.
+Works tile by tile along a curve, with the photos of a few tiles in memory at a time; each is decoded once when they fit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geo.grid import Grid, Window
 from geo.progress import Progress, onward, silent
-from imagery import mosaic, raster, workfiles
+from imagery import mosaic, order, raster, workfiles
 from imagery.errors import SurveyError
 from imagery.mosaic import NOBODY, Labels, Scene
 from imagery.pairs import footprint
@@ -93,7 +93,7 @@ def build(
 class Plan:
     """Who paints what, in which light, as it was decided once for all tiles; `tiles` (windows of label cells) may be painted by many.
 
-    The order of the tiles is a serpentine, so that neighbours in it share photos: pieces are ranges of their numbers. What is
+    The order of the tiles is a curve, so that neighbours in it share photos: pieces are ranges of their numbers. What is
     finished lies in `folder`, which is named after the block's poses.
     """
 
@@ -118,9 +118,9 @@ class Plan:
             raise SurveyError("no photo shows the area: do its outline and the photos lie at the same place?")
         light = _light(block, scene, windows, progress)
         size = max(1, _TILE // scene.factor)
-        tiles = sorted(scene.cells.tiles(size), key=lambda t: (t.row, t.col if t.row // size % 2 == 0 else -t.col))
-        shown = tuple(tile for tile in tiles if (labels[tile.slices] != NOBODY).any())
-        return Plan(scene, labels, light, shown, block, surface, grid, _work(block, folder))
+        shown = [tile for tile in scene.cells.tiles(size) if (labels[tile.slices] != NOBODY).any()]
+        shown = [shown[k] for k in order.along_curve(np.array([(t.col, t.row) for t in shown], float))]
+        return Plan(scene, labels, light, tuple(shown), block, surface, grid, _work(block, folder))
 
     def keep(self) -> None:
         """Write what was decided for those who paint."""
@@ -226,6 +226,7 @@ def _light(block: Block, scene: Scene, windows: list[Window | None], progress: P
     shape = (-(-scene.cells.rows // step), -(-scene.cells.cols // step))
     heights = scene.heights_m[step // 2 :: step, step // 2 :: step]
     heights = cv2.copyMakeBorder(heights, 0, shape[0] - heights.shape[0], 0, shape[1] - heights.shape[1], cv2.BORDER_REPLICATE)
+    middle = float(np.median(heights))
     thumbnails: list[Thumbnail | None] = []
     for i, window in enumerate(windows):
         progress(i, len(windows), "ortho: light")
@@ -239,7 +240,7 @@ def _light(block: Block, scene: Scene, windows: list[Window | None], progress: P
         view, projector = block.views[i], scene.projectors[i]
         small = read_pixels(view.path, reduce=8 if projector.numbers[19] >= 1600 else 2)
         # Smoothed to the width of a tone cell, so that what lies between two cells' centres counts too.
-        width = cell / max(1e-6, float(projector.centre[2] - np.median(heights))) * projector.numbers[12]
+        width = cell / max(1e-6, float(projector.centre[2]) - middle) * projector.numbers[12]
         factor = small.shape[1] / projector.numbers[19]
         small = cv2.blur(small, (max(1, round(width * factor)),) * 2)
         map_x, map_y = projector.scaled(factor).over(x, y, heights[part.slices])

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import STRtree, box
 
 from geo.frames import Floats
 from geo.grid import Grid, Window
 from geo.progress import Progress, onward, silent
-from imagery import fusion, raster, stereo, workfiles
+from imagery import fusion, order, raster, stereo, workfiles
 from imagery.errors import SurveyError
 from imagery.pairs import Pair, choose_pairs
 from imagery.photos import read_pixels
@@ -33,6 +34,8 @@ Layers = tuple[NDArray[Any], ...]
 
 UNKNOWN = 255
 TILE = 512
+_PHOTOS = 24  # kept in memory while pairs are matched
+_TELLING = 100  # sparse points of a pair that tell how deep its ground lies
 _COARSE = 4  # how much wider the cells of the small matches are
 _LONE_M = 1.0
 _GAP_M = 0.8  # gaps up to about twice this are bridged before the small matches are asked: these round off edges
@@ -81,7 +84,7 @@ def build(block: Block, grid: Grid, folder: Path, progress: Progress = silent) -
 class Plan:
     """How a surface is made in pieces that many may share: first all `pairs`, then all `tiles` (windows of the coarser `cells`).
 
-    Pieces are ranges of their numbers. What is finished lies in `folder`, which is named after the block's poses: a piece that
+    Pieces are ranges of their numbers; pairs that follow each other share photos. What is finished lies in `folder`, which is named after the block's poses: a piece that
     comes late never mixes with those of a block that was moved since.
     """
 
@@ -99,7 +102,7 @@ class Plan:
         reduce = _reduction(block)
         cells = _cells(grid, native_gsd_m(block) * reduce)
         size = max(_COARSE * 8, TILE // round(cells.gsd_m / grid.gsd_m) // _COARSE * _COARSE)
-        return Plan(block, grid, cells, reduce, choose_pairs(block), tuple(cells.tiles(size)), folder / f"stereo-{block.key}")
+        return Plan(block, grid, cells, reduce, _in_turn(block), tuple(cells.tiles(size)), folder / f"stereo-{block.key}")
 
     def patch(self, pair: Pair) -> Path:
         """The file that says that a pair is done."""
@@ -157,6 +160,14 @@ def finish(plan: Plan, folder: Path, made: Iterable[tuple[int, Layers]]) -> Surf
     return files
 
 
+def _in_turn(block: Block) -> tuple[Pair, ...]:
+    """The block's pairs, so ordered that a photo's pairs follow each other closely however long the lines of the flight are."""
+    pairs = choose_pairs(block)
+    centres = np.array([(v.pose.x_m, v.pose.y_m) for v in block.views])
+    between = np.array([centres[p.left] + centres[p.right] for p in pairs]).reshape(-1, 2)
+    return tuple(pairs[k] for k in order.along_curve(between))
+
+
 def native_gsd_m(block: Block) -> float:
     """Ground metres per pixel of the full photos, by the median height of the cameras over what they see."""
     focal = float(np.median([block.camera(v).focal_px for v in block.views]))
@@ -197,8 +208,6 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
     """Each pair's patch as a file; those there already are not made again."""
     block, cells = plan.block, plan.cells
     plan.folder.mkdir(parents=True, exist_ok=True)
-    offset = np.array(block.offset_m)
-    points = block.points - offset
     cache: dict[int, _Eye] = {}
     left_to_do: dict[int, int] = {}
     for pair in pairs:
@@ -206,8 +215,10 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
             left_to_do[i] = left_to_do.get(i, 0) + 1
 
     def view(index: int) -> _Eye:
-        if index not in cache:
-            while len(cache) > 24:
+        if index in cache:
+            cache[index] = cache.pop(index)  # the least lately used come first
+        else:
+            while len(cache) > _PHOTOS:
                 cache.pop(next(iter(cache)))
             v = block.views[index]
             grey = read_pixels(v.path, grey=True, reduce=plan.reduce)
@@ -217,12 +228,22 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
 
     for done, pair in enumerate(pairs):
         if not plan.patch(pair).exists():
-            _keep(plan.patch(pair), _measure(pair, view, points, cells, block))
+            _keep(plan.patch(pair), _measure(pair, view, _thereabouts(block, pair), cells, block))
         for i in (pair.left, pair.right):
             left_to_do[i] -= 1
             if left_to_do[i] == 0:
                 cache.pop(i, None)
         progress(done + 1, len(pairs), "surface: pairs")
+
+
+def _thereabouts(block: Block, pair: Pair) -> Floats:
+    """Sparse points `(n, 3)`, less the block's offset, of the ground that a pair looks at.
+
+    Those its own two views see, so that the work per pair does not grow with the block; all of them where these are too few to tell.
+    """
+    near = np.union1d(block.seen(pair.left), block.seen(pair.right))
+    points = block.points if len(near) < _TELLING else block.points[near]
+    return np.asarray(points - np.array(block.offset_m), np.float64)
 
 
 def _measure(
@@ -262,6 +283,7 @@ class _Patches:
             at = json.loads(path.read_text()).get(name)
             if at is not None:
                 self._index.append((path.with_suffix(f".{name}.npy"), Window(*at[:4]), float(at[4])))
+        self._tree = STRtree([box(w.col, w.row, w.col + w.cols, w.row + w.rows) for _, w, _ in self._index])
 
     def __len__(self) -> int:
         return len(self._index)
@@ -269,7 +291,8 @@ class _Patches:
     def over(self, part: Window) -> tuple[Metres, Floats] | None:
         """All heights `(patches, rows, cols)` in a window and the patches' sigmas; None when there is none."""
         layers, sigmas = [], []
-        for path, w, sigma in self._index:
+        reached = self._tree.query(box(part.col, part.row, part.col + part.cols, part.row + part.rows))
+        for path, w, sigma in (self._index[k] for k in sorted(reached)):
             r0, r1 = max(w.row, part.row), min(w.row + w.rows, part.row + part.rows)
             c0, c1 = max(w.col, part.col), min(w.col + w.cols, part.col + part.cols)
             if r1 <= r0 or c1 <= c0:
