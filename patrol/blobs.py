@@ -1,25 +1,25 @@
-"""Blobs: files named by the SHA-256 of their content, so that a name proves the content and nothing is kept twice."""
+"""Blobs: contents named by their SHA-256, so that a name proves the content and nothing is kept twice; the port of their stores."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
+CHUNK_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 20
 
 
 class BlobError(RuntimeError):
     """A blob cannot be written or read; says why."""
+
+
+class BlobDamaged(BlobError):
+    """A content is not what its name says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,95 +30,91 @@ class Blob:
     size_bytes: int
 
 
-class BlobFolder:
-    """Blobs in a folder. A name other than 64 hexadecimal digits never becomes a path."""
+class BlobStore(Protocol):
+    """Contents by their hash. Every method raises BlobError with a cause, and for a name that is no hash.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    A content is there whole or not at all; putting it twice keeps it once. All methods may be called from several threads.
+    """
 
-    def path(self, sha256: str) -> Path:
-        """Where a content stands, whether or not it is there; raises BlobError for anything that is not a hash."""
-        if not _SHA256.fullmatch(sha256):
-            raise BlobError(f"not a blob's name: {sha256[:80]!r}; it has 64 hexadecimal digits in lower case")
-        return self.root / sha256[:2] / sha256[2:4] / sha256
+    def size_bytes(self, sha256: str) -> int | None:
+        """How large a content is, None when it is not there."""
+        ...
 
     def has(self, sha256: str) -> bool:
         """Whether a content is there."""
-        return self.path(sha256).is_file()
+        ...
 
     def put(self, content: bytes) -> Blob:
         """Keep some bytes."""
-        return self._keep(iter([content]))
+        ...
 
     def put_file(self, source: Path) -> Blob:
         """Keep a copy of a file."""
-        try:
-            with source.open("rb") as stream:
-                return self.put_stream(stream)
-        except OSError as err:
-            raise BlobError(f"cannot read {source}: {err.strerror or err}") from err
+        ...
 
     def put_stream(self, stream: BinaryIO) -> Blob:
         """Keep what a stream still has."""
-        return self._keep(iter(lambda: stream.read(_CHUNK), b""))
+        ...
+
+    def take(self, source: Path, sha256: str) -> Blob:
+        """Keep a file that is given away, as the content of a name; the file is gone afterwards.
+
+        Raises BlobDamaged when its hash is another one; then the file stays where it is and nothing is kept.
+        """
+        ...
 
     def open(self, sha256: str) -> BufferedReader:
         """A content for reading; raises BlobError when it is not there."""
-        try:
-            return self.path(sha256).open("rb")
-        except FileNotFoundError as err:
-            raise BlobError(f"blob {sha256} is not in the store") from err
+        ...
 
     def read(self, sha256: str) -> bytes:
         """A content as bytes."""
-        with self.open(sha256) as stream:
-            return stream.read()
+        ...
+
+    def local(self, sha256: str) -> Path:
+        """A file on this machine with the content, for what reads files only; it is read-only and must not be changed."""
+        ...
 
     def all(self) -> Iterator[str]:
         """The names of all contents."""
-        return (path.name for path in sorted(self.root.glob("??/??/*")) if _SHA256.fullmatch(path.name))
+        ...
 
     def damaged(self) -> Iterator[str]:
         """Names whose content is no longer what the name says."""
-        for name in self.all():
-            with self.open(name) as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != name:
-                    yield name
+        ...
 
-    def _keep(self, chunks: Iterator[bytes]) -> Blob:
-        waiting = self.root / "tmp"
-        half: Path | None = None
-        try:
-            waiting.mkdir(parents=True, exist_ok=True)
-            digest, size = hashlib.sha256(), 0
-            with tempfile.NamedTemporaryFile(dir=waiting, delete=False) as file:
-                half = Path(file.name)
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += len(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            blob = Blob(digest.hexdigest(), size)
-            target = self.path(blob.sha256)
-            if not target.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                half.chmod(0o444)
-                half.replace(target)
-        except OSError as err:
-            raise BlobError(self._cause(err)) from err
-        finally:
-            if half is not None:
-                half.unlink(missing_ok=True)
-        return blob
+    def check(self) -> str:
+        """What the store is, in a few words; raises BlobError when it cannot be reached."""
+        ...
 
-    def _cause(self, err: OSError) -> str:
-        if err.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return f"the disk of {self.root} is full{self._free()}: make room and try again; nothing was changed"
-        return f"cannot write below {self.root}: {err.strerror or err}"
 
-    def _free(self) -> str:
-        try:
-            return f" ({shutil.disk_usage(self.root).free / 1e6:.0f} MB free)"
-        except OSError:
-            return ""
+def is_name(said: str) -> bool:
+    """Whether something is a blob's name: 64 hexadecimal digits in lower case."""
+    return _SHA256.fullmatch(said) is not None
+
+
+def place(sha256: str) -> str:
+    """Where a content stands in every store, `ab/cd/abcd…`: a folder can be copied into a bucket as it is, and back.
+
+    Raises BlobError for anything that is not a hash, so that no name leads out of the store.
+    """
+    if not is_name(sha256):
+        raise BlobError(f"not a blob's name: {sha256[:80]!r}; it has 64 hexadecimal digits in lower case")
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def hash_of(source: Path) -> Blob:
+    """The hash and size of a file, read piece by piece; raises BlobError when it cannot be read."""
+    try:
+        with source.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256")
+            return Blob(digest.hexdigest(), stream.tell())
+    except OSError as err:
+        raise BlobError(f"cannot read {source}: {err.strerror or err}") from err
+
+
+def must_be(found: Blob, sha256: str, what: str) -> Blob:
+    """The blob itself when it has the name; raises BlobDamaged otherwise."""
+    if found.sha256 != sha256:
+        raise BlobDamaged(f"{what} is damaged: its SHA-256 is {found.sha256[:12]}…, it should be {sha256[:12]}…; send it again")
+    return found

@@ -491,7 +491,9 @@ def worker(
 
 @app.command()
 def doctor(
-    only: Annotated[str | None, typer.Option(help="one part: python, home, database, queue, worker, beat, page, data")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="one part: python, home, database, blobs, queue, worker, beat, page, data")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Say what of the set-up is missing or wrong."""

@@ -47,6 +47,16 @@ def _database(settings: Settings) -> Found:
     return Found("database", True, f"{kind}, newest tables")
 
 
+def _blobs(settings: Settings) -> Found:
+    from patrol.blobs import BlobError
+    from patrol.wiring import open_blobs
+
+    try:
+        return Found("blobs", True, open_blobs(settings).check())
+    except BlobError as err:
+        return Found("blobs", False, str(err), "mend PATROL_BLOBS_URL or the store behind it")
+
+
 def _queue(settings: Settings) -> Found:
     from patrol.tasks import make_app
 
@@ -112,6 +122,7 @@ PARTS: Mapping[str, Callable[[Settings], Found]] = {
     "libraries": _libraries,
     "home": _home,
     "database": _database,
+    "blobs": _blobs,
     "queue": _queue,
     "worker": _worker,
     "beat": _beat,

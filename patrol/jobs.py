@@ -115,6 +115,29 @@ def job(kind: str) -> Callable[[Kind], Kind]:
     return register
 
 
+Keeper = Callable[[Settings, Database, Clock], object]
+_KEEPERS: dict[str, Keeper] = {}
+
+
+def housekeeper(name: str) -> Callable[[Keeper], Keeper]:
+    """Register what a worker does with each of its sweeps: small, quick, and safe to do by two workers at once."""
+
+    def register(function: Keeper) -> Keeper:
+        _KEEPERS[name] = function
+        return function
+
+    return register
+
+
+def keep_house(settings: Settings, database: Database, clock: Clock) -> None:
+    """Let every housekeeper do its work; one that fails does not stop the others."""
+    for name, keeper in _KEEPERS.items():
+        try:
+            keeper(settings, database, clock)
+        except Exception:
+            log.exception("housekeeping %r failed; it is tried again with the next sweep", name)
+
+
 def kinds() -> tuple[str, ...]:
     """The kinds that are registered now."""
     return tuple(sorted(_KINDS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from shapely.geometry import MultiPolygon, Polygon
@@ -155,3 +156,38 @@ class RecheckRecord:
     ordered_at: datetime
     survey_id: str | None = None
     done_at: datetime | None = None
+
+
+class UploadState(StrEnum):
+    """Where an upload stands."""
+
+    OPEN = "open"
+    FINISHED = "finished"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """Photos of an area and a day on their way in; `job_id` is the job that makes a survey of them."""
+
+    id: str
+    area_id: str
+    taken_on: date
+    state: UploadState
+    made_by: str
+    made_at: datetime
+    touched_at: datetime
+    flight_id: str | None = None
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFile:
+    """One file of an upload; `stored` once its content is in the blob store."""
+
+    id: str
+    upload_id: str
+    name: str
+    size_bytes: int
+    sha256: str
+    stored: bool

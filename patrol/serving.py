@@ -29,6 +29,7 @@ class WorkerKeeper(threading.Thread):
             "PATROL_HOME": str(settings.home),
             "PATROL_DATABASE_URL": settings.database_url,
             "PATROL_BROKER_URL": settings.broker_url,
+            "PATROL_BLOBS_URL": settings.blobs_url,
         }
         self._end = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path("patrol-data"), description="folder of the embedded database, blobs, surveys and queue")
     database_url: str = Field("", description="empty: an SQLite file below home; or postgresql://user:password@host/name")
     broker_url: str = Field("", description="empty: a folder below home; or redis://host/0, amqp://user:password@host//")
+    blobs_url: str = Field("", description="empty: a folder below home; or s3://bucket/prefix?endpoint=http://host:9000")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     language: Literal["zh", "en"] = "zh"
@@ -31,6 +32,13 @@ class Settings(BaseSettings):
     job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")
     job_modules: tuple[str, ...] = Field(("patrol.pipeline.kinds",), description="modules that register the kinds of jobs")
     sweep_s: float = Field(15.0, gt=0, description="how often a worker looks for jobs that were left lying")
+
+    upload_file_mb: float = Field(250.0, gt=0, description="the largest file an upload takes")
+    upload_files: int = Field(20_000, ge=1, description="how many files one upload takes")
+    upload_days: float = Field(7.0, gt=0, description="an upload that nobody goes on with is given up after so many days")
+    cache_days: float = Field(
+        14.0, gt=0, description="a local copy of a bucket's content that nobody used for so long is removed"
+    )
 
     tianditu_key: SecretStr = SecretStr("")
 
@@ -53,6 +61,16 @@ class Settings(BaseSettings):
     def blobs_dir(self) -> Path:
         """Content-addressed files."""
         return self.home / "blobs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Local copies of what stands in buckets; may be deleted at any time when nothing runs."""
+        return self.home / "cache"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Files of unfinished uploads: one folder per upload, named by its id."""
+        return self.home / "uploads"
 
     @property
     def surveys_dir(self) -> Path:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, MetaData, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, validates
 from sqlalchemy.schema import SchemaItem
 
@@ -347,6 +347,34 @@ class JobRow(Base):
     what: Mapped[str]
     error: Mapped[str | None]
     result: Mapped[Json | None]
+
+
+class UploadRow(Base):
+    """Photos of one flight or day on their way in."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    area_id: Mapped[str] = mapped_column(ForeignKey("areas.id"), index=True)
+    taken_on: Mapped[date]
+    flight_id: Mapped[str | None] = mapped_column(ForeignKey("flights.id"))
+    state: Mapped[str]  # open, finished, dropped
+    made_by: Mapped[str] = mapped_column(index=True)
+    made_at: Mapped[datetime]
+    touched_at: Mapped[datetime] = mapped_column(index=True)
+    job_id: Mapped[str | None]
+
+
+class UploadFileRow(Base):
+    """One file of an upload: its name below the folder, and the content it is to have."""
+
+    __tablename__ = "upload_files"
+    __table_args__ = (Index("ix_upload_files_content", "upload_id", "sha256"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id"))
+    name: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    stored: Mapped[bool]
 
 
 class UserRow(Base):

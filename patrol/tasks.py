@@ -123,6 +123,7 @@ def sweep(app: Celery, settings: Settings, clock: Clock) -> int:
     with Database(settings.database) as database:
         with database.write() as session:
             waiting = jobs.sweep(session, clock)
+        jobs.keep_house(settings, database, clock)
         return sum(_send_and_mark(app, database, job_id, clock) for job_id in waiting)
 
 

@@ -16,9 +16,12 @@ from geo.progress import Progress, silent
 from geo.times import Clock, SystemClock
 from imagery.engines.colmap import ColmapReconstructor
 from imagery.reconstruct import Reconstructor
-from patrol.blobs import BlobFolder
+from patrol.blobs import BlobError, BlobStore
 from patrol.database import Database
 from patrol.settings import Settings
+from patrol.stores.bucket import BlobBucket
+from patrol.stores.folder import BlobFolder
+from patrol.stores.s3 import SCHEME, Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Workplace:
 
     settings: Settings
     database: Database
-    blobs: BlobFolder
+    blobs: BlobStore
     clock: Clock = field(default_factory=SystemClock)
 
     @property
@@ -58,10 +61,19 @@ def _office(photos_min: int) -> Office:
     )
 
 
+def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store of these settings; nothing is connected yet. Raises BlobError when its address cannot be one."""
+    if not settings.blobs_url:
+        return BlobFolder(settings.blobs_dir)
+    if not settings.blobs_url.startswith(SCHEME):
+        raise BlobError("PATROL_BLOBS_URL is no address of a store: leave it empty for a folder, or write s3://bucket/prefix")
+    return BlobBucket(Address.of(settings.blobs_url), BlobFolder(settings.cache_dir))
+
+
 @contextmanager
 def workplace(settings: Settings, *, clock: Clock | None = None, check: bool = True) -> Iterator[Workplace]:
     """The workplace of these settings; raises DatabaseError when the database is not ready (`patrol init` makes it so)."""
     with Database(settings.database) as database:
         if check:
             database.check()
-        yield Workplace(settings, database, BlobFolder(settings.blobs_dir), clock or SystemClock())
+        yield Workplace(settings, database, open_blobs(settings), clock or SystemClock())

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -172,6 +173,45 @@ def redis_url() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A server that speaks S3, as a process of its own on a free port; its URL."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),
+    )
+    try:
+        for _ in range(600):
+            assert server.poll() is None, "the S3 server ended"
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the S3 server did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def bucket_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a prefix in a fresh bucket, with credentials in the environment."""
+    from patrol.stores.s3 import Address, client
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "patrol-test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "patrol-test-secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    name = f"t{uuid4().hex[:12]}"
+    url = f"s3://{name}/originals?endpoint={s3_server}"
+    client(Address.of(url)).create_bucket(Bucket=name)
+    return url
 
 
 @pytest.fixture

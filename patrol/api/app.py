@@ -14,10 +14,11 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, flights, review, signing
+from patrol.api import cases, flights, review, signing, uploads
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
+from patrol.pipeline.uploading import UploadRefused
 from patrol.wiring import Workplace
 
 PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
@@ -55,7 +56,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
     if work is not None:
         app.state.work = work
         app.state.watch = FleetWatch(work)
-    for router in (signing.router, review.router, cases.router, flights.router):
+    for router in (signing.router, review.router, cases.router, flights.router, uploads.router):
         app.include_router(router)
     _errors(app)
 
@@ -80,7 +81,7 @@ def _same_origin(request: Request) -> bool:
 
 
 def _answer(problem: Problem) -> JSONResponse:
-    return JSONResponse(problem.body.model_dump(), status_code=problem.status)
+    return JSONResponse(problem.body.model_dump(), status_code=problem.status, headers=dict(problem.headers))
 
 
 def _errors(app: FastAPI) -> None:
@@ -90,6 +91,8 @@ def _errors(app: FastAPI) -> None:
 
     async def known(_: Request, err: Exception) -> Response:
         status = next(code for kind, code in STATUS.items() if isinstance(err, kind))
+        if isinstance(err, UploadRefused):
+            return _answer(Problem(status, err.code, err.zh, err.en))
         return _answer(Problem(status, type(err).__name__, str(err), str(err)))
 
     async def malformed(_: Request, err: Exception) -> Response:

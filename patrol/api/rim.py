@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -32,12 +32,13 @@ from imagery.reasons import read_all
 from patrol import records, repositories, tiles
 from patrol.api import schemas as wire
 from patrol.auth import AuthError, Permission, User, users
-from patrol.blobs import BlobError
+from patrol.blobs import BlobDamaged, BlobError
 from patrol.jobs import Job
 from patrol.pipeline.areas import ImportRefused
 from patrol.pipeline.casework import FactsRefused, fields_of
 from patrol.pipeline.comparing import KIND_TEXT, ComparisonRefused
 from patrol.pipeline.surveying import SurveyRefused
+from patrol.pipeline.uploading import NoRoom, UploadForeign, UploadOver, UploadRefused
 from patrol.shelf import Conflict, NotFound, Taken
 from patrol.wiring import Workplace
 
@@ -49,7 +50,12 @@ STATUS: Mapping[type[Exception], int] = {
     FactsRefused: 422,
     ImportRefused: 422,
     SurveyRefused: 422,
+    UploadForeign: 403,
+    UploadOver: 409,
+    NoRoom: 507,
+    UploadRefused: 422,
     ComparisonRefused: 409,
+    BlobDamaged: 422,
     BlobError: 507,
     GeoError: 422,
     AirspaceError: 422,
@@ -69,6 +75,7 @@ class Problem(Exception):
     zh: str
     en: str
     reasons: tuple[wire.Reason, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> wire.Problem:

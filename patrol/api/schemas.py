@@ -354,6 +354,72 @@ class Compare(Wire):
     after_id: str | None = None
 
 
+class UploadIn(Wire):
+    """Photos of an area and a day, and of the flight that took them where it is known."""
+
+    area_id: str = Field(max_length=200)
+    taken_on: date
+    flight_id: str | None = Field(None, max_length=200)
+
+
+class UploadFileIn(Wire):
+    """One file: its path below the chosen folder (`/` between folders), its size, the SHA-256 of its content."""
+
+    name: str = Field(max_length=1000)
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field(max_length=64)
+
+
+class UploadDeclare(Wire):
+    """Some of the files that are to be sent."""
+
+    files: list[UploadFileIn] = Field(min_length=1, max_length=500)
+
+
+class UploadFileOut(Wire):
+    """What became of a declared file; a wanted one is to be sent from the byte `received` on."""
+
+    name: str
+    sha256: str
+    state: Literal["stored", "wanted", "refused"]
+    received: int
+    reason: Text2 | None
+
+
+class UploadContentOut(Wire):
+    """How much of a content is here, and whether it is whole and in the store."""
+
+    received: int
+    size_bytes: int
+    stored: bool
+
+
+class LeftOut(Wire):
+    """A photo that the survey was made without."""
+
+    name: str
+    reason: str
+
+
+class UploadOut(Wire):
+    """An upload: how much of what was declared is in the store, and what became of it."""
+
+    id: str
+    area_id: str
+    taken_on: date
+    flight_id: str | None
+    state: Literal["open", "finished", "dropped"]
+    made_at: datetime
+    touched_at: datetime
+    files: int
+    size_bytes: int
+    stored_files: int
+    stored_bytes: int
+    job: JobOut | None
+    survey_id: str | None
+    left_out: list[LeftOut]
+
+
 class Health(Wire):
     """Whether each part answers."""
 

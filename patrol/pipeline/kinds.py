@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from patrol.blobs import BlobFolder
-from patrol.jobs import Context, job
-from patrol.pipeline import comparing, surveying
-from patrol.wiring import Workplace
+from geo.times import Clock
+from patrol import uploads
+from patrol.database import Database
+from patrol.jobs import Context, housekeeper, job
+from patrol.pipeline import comparing, surveying, uploading
+from patrol.settings import Settings
+from patrol.wiring import Workplace, open_blobs
 
 
 def _work(context: Context) -> Workplace:
-    return Workplace(context.settings, context.database, BlobFolder(context.settings.blobs_dir), context.clock)
+    return Workplace(context.settings, context.database, open_blobs(context.settings), context.clock)
 
 
 @job("ingest")
@@ -32,6 +37,37 @@ def ingest(
         progress=context.progress,
     )
     return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}
+
+
+@job("ingest_upload")
+def ingest_upload(context: Context, *, upload_id: str, by: str) -> Mapping[str, Any]:
+    """Photos of a finished upload to a survey. The folder is made of links and goes again; the contents stay in the blob store."""
+    work = _work(context)
+    with work.database.read() as session:
+        upload = uploads.uploads.get(session, upload_id)
+    folder = uploading.lay_out(work, upload_id, context.progress)
+    try:
+        done = surveying.ingest(
+            work, folder, upload.area_id, upload.taken_on, by=by, flight_id=upload.flight_id, progress=context.progress
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}
+
+
+@housekeeper("uploads")
+def sweep_uploads(settings: Settings, database: Database, clock: Clock) -> None:
+    """Uploads that nobody goes on with."""
+    uploading.sweep(Workplace(settings, database, open_blobs(settings), clock))
+
+
+@housekeeper("cache")
+def sweep_cache(settings: Settings, _: Database, __: Clock) -> None:
+    """Local copies of a bucket's contents that nobody used for long."""
+    oldest = time.time() - settings.cache_days * 86400
+    for path in settings.cache_dir.glob("*/*/*"):
+        if path.is_file() and path.stat().st_atime < oldest and path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
 
 
 @job("compare")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patrol.blobs import BlobError, BlobFolder
+from patrol.blobs import BlobError
+from patrol.stores.folder import BlobFolder
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
@@ -48,7 +49,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path, monkeypat
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("patrol.blobs.os.fsync", full)
+    monkeypatch.setattr("patrol.stores.folder.os.fsync", full)
     with pytest.raises(BlobError, match=r"is full.*nothing was changed"):
         blobs.put(b"too much")
     assert list(blobs.all()) == [before.sha256]
