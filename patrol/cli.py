@@ -147,7 +147,7 @@ def zone_import(file: Path, json_: Json = False) -> None:
 
 @app.command()
 def ingest(
-    photos: Annotated[Path, typer.Argument(help="folder of photos of one flight or day")],
+    photos: Annotated[str, typer.Argument(help="folder of photos of one flight or day, or s3://bucket/prefix?endpoint=…")],
     area: Annotated[str, typer.Option(help="id of the area")],
     day: Annotated[str | None, typer.Option("--date", help="day the photos were taken, 2026-11-23")] = None,
     json_: Json = False,
@@ -155,9 +155,42 @@ def ingest(
     """Photos to a survey, registered into the area's reference."""
     from patrol.pipeline import surveying
 
-    with _work() as work, terminal.bar(json_) as progress:
-        done = surveying.ingest(work, photos, area, _day(day), by=BY, progress=progress)
+    with _work() as work, terminal.bar(json_) as progress, work.photos(photos, progress) as folder:
+        done = surveying.ingest(work, folder, area, _day(day), by=BY, progress=progress)
     _say_survey(done.survey, done.left_out, json_)
+
+
+@app.command()
+def upload(
+    photos: Annotated[Path, typer.Argument(help="folder of photos of one flight or day")],
+    area: Annotated[str, typer.Option(help="id of the area")],
+    url: Annotated[str, typer.Option(help="address of the server, https://patrol.example.cn")],
+    day: Annotated[str | None, typer.Option("--date", help="day the photos were taken, 2026-11-23")] = None,
+    flight: Annotated[str | None, typer.Option(help="id of the flight that took them")] = None,
+    login: Annotated[str, typer.Option(envvar="PATROL_LOGIN", prompt=True, help="your login on the server")] = "",
+    password: Annotated[str, typer.Option(envvar="PATROL_PASSWORD", prompt=True, hide_input=True, help="your password")] = "",
+    finish: Annotated[bool, typer.Option(help="start the ingest when all is there")] = True,
+    wait: Annotated[bool, typer.Option("--wait", help="wait for the survey and say its quality")] = False,
+    json_: Json = False,
+) -> None:
+    """Send photos to a server. Run it again after an interruption: what is there is not sent again."""
+    from patrol import sender
+
+    server = sender.Server(url, login, password)
+    with terminal.bar(json_) as progress:
+        done = sender.send_folder(server, photos, area, _day(day), flight_id=flight, finish=finish, progress=progress)
+        told = sender.follow(server, done.upload["id"], progress) if wait and finish else done.upload
+    for name, why in done.refused:
+        terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False, markup=True)
+    size, speed = done.size_bytes / 1e6, done.size_bytes / 1e6 / max(done.seconds, 1e-3)
+    said = (
+        f"已上传 sent: {done.files} 个文件 files, {size:.1f} MB, {done.seconds:.0f} s ({speed:.1f} MB/s)；"
+        f"其中服务器已有 already there: {done.there}；未接收 not taken: {len(done.refused)}"
+    )
+    say({"upload": told, "refused": done.refused, "there": done.there, "seconds": done.seconds}, as_json=json_, table=said)
+    job = told["job"]
+    if wait and job is not None and job["state"] != "done":
+        raise typer.Exit(complain(f"{job['error'] or job['state']}"))
 
 
 @app.command("ingest-ortho")
@@ -535,7 +568,8 @@ def main() -> None:
 def _known(error: Exception) -> int | None:
     from patrol.api.rim import STATUS
     from patrol.database import DatabaseError
+    from patrol.sender import SendError
 
     if isinstance(error, DatabaseError):
         return complain(str(error), code=terminal.NOT_SET_UP)
-    return complain(str(error)) if isinstance(error, tuple(STATUS)) else None
+    return complain(str(error)) if isinstance(error, (SendError, *STATUS)) else None

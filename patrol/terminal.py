@@ -22,6 +22,9 @@ out = Console()
 err = Console(stderr=True)
 
 STAGES: Mapping[str, str] = {
+    "fetch": "取回照片 fetch",
+    "hash": "计算指纹 hash",
+    "upload": "上传 upload",
     "originals": "保存原片 originals",
     "features": "特征提取 features",
     "matching": "影像匹配 matching",

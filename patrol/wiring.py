@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
+from uuid import uuid4
 
 from change_detect.detector import Detector, GeometryImage
 from dispatch.office import Office, standard_office
@@ -18,8 +21,10 @@ from imagery.engines.colmap import ColmapReconstructor
 from imagery.reconstruct import Reconstructor
 from patrol.blobs import BlobError, BlobStore
 from patrol.database import Database
+from patrol.intake import KINDS, suffix_of, unfit_name
 from patrol.settings import Settings
 from patrol.stores.bucket import BlobBucket
+from patrol.stores.fetch import fetch
 from patrol.stores.folder import BlobFolder
 from patrol.stores.s3 import SCHEME, Address
 
@@ -46,11 +51,32 @@ class Workplace:
         """What finds changes."""
         return GeometryImage(progress=progress)
 
+    @contextmanager
+    def photos(self, source: str, progress: Progress = silent) -> Iterator[Path]:
+        """The folder of photos that a source is: a folder itself, or `s3://bucket/prefix` fetched to this machine.
+
+        Photos are read many times by libraries that know files only. What was fetched stays in the cache, so that going on after
+        an interruption is cheap. Raises BlobError when the bucket or the credentials are wrong.
+        """
+        if not source.startswith(SCHEME):
+            yield Path(source)
+            return
+        cache, address = self.settings.cache_dir, Address.of(source)
+        folder = self.settings.work_dir / "fetched" / uuid4().hex
+        try:
+            yield fetch(address, BlobFolder(cache), cache / "notes", folder, _is_wanted, progress)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def vehicle(self, url: str) -> VehicleLink:
         """A link to a vehicle: pymavlink by default, DroneKit for telemetry and guided flight by `dronekit+tcp:…`."""
         if url.startswith("dronekit+"):
             return DronekitVehicle(url.removeprefix("dronekit+"))
         return MavlinkVehicle(url)
+
+
+def _is_wanted(name: str) -> bool:
+    return unfit_name(name) is None and suffix_of(name) in KINDS
 
 
 @lru_cache(maxsize=4)

@@ -18,13 +18,15 @@ from patrol.api.desk import Ingester, Work
 from patrol.jobs import JobState
 from patrol.parts import Part, PartBusy, WrongOffset
 from patrol.pipeline import uploading
-from patrol.pipeline.uploading import Declared
+from patrol.pipeline.uploading import Declared, UploadRefused
 from patrol.records import UploadFile, UploadRecord, UploadState
+from patrol.shelf import NotFound
 from patrol.wiring import Workplace
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 GATHER_BYTES = 1 << 20  # what is held of a body before it is written: all the memory that one connection takes
 SILENCE_S = 60.0  # a sender that says nothing for so long is gone; its file must be free for its next connection
+DRAIN_BYTES = 32 << 20
 OFFSET = "Upload-Offset"
 _BODY = {
     "requestBody": {
@@ -76,16 +78,35 @@ async def send_content(
     upload_id: str, sha256: str, request: Request, work: Work, user: Ingester, offset: Annotated[int, Query(ge=0)]
 ) -> wire.UploadContentOut:
     """A chunk of a file's content, from `offset` on; 409 with the right offset in `Upload-Offset` when it is another one."""
-    file = await run_in_threadpool(uploading.wanted, work, upload_id, sha256, by=user.id)
+    try:
+        return await _chunk(upload_id, sha256, request, work, user.id, offset)
+    except (rim.Problem, UploadRefused, NotFound):
+        await _drain(request)
+        raise
+
+
+async def _drain(request: Request) -> None:
+    """Read what the sender still sends: a connection that is closed on it may lose the answer with the reason on its way."""
+    drained = 0
+    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):  # RuntimeError: it was read to its end
+        async with asyncio.timeout(SILENCE_S):
+            async for piece in request.stream():
+                drained += len(piece)
+                if drained > DRAIN_BYTES:
+                    return
+
+
+async def _chunk(upload_id: str, sha256: str, request: Request, work: Workplace, by: str, offset: int) -> wire.UploadContentOut:
+    file = await run_in_threadpool(uploading.wanted, work, upload_id, sha256, by=by)
     if file.stored:  # the answer to the last chunk was lost, and it came again
         return wire.UploadContentOut(received=file.size_bytes, size_bytes=file.size_bytes, stored=True)
     _must_fit(request, file, offset)
     try:
         with uploading.parts_of(work).hold(upload_id, sha256, offset) as part:
-            await _receive(request, work, file, part, user.id)
+            await _receive(request, work, file, part, by)
             stored = part.received == file.size_bytes
             if stored:
-                await run_in_threadpool(uploading.settle, work, file, part, by=user.id)
+                await run_in_threadpool(uploading.settle, work, file, part, by=by)
             return wire.UploadContentOut(received=part.received, size_bytes=file.size_bytes, stored=stored)
     except WrongOffset as wrong:
         raise rim.Problem(

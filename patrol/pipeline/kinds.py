@@ -65,7 +65,7 @@ def sweep_uploads(settings: Settings, database: Database, clock: Clock) -> None:
 def sweep_cache(settings: Settings, _: Database, __: Clock) -> None:
     """Local copies of a bucket's contents that nobody used for long."""
     oldest = time.time() - settings.cache_days * 86400
-    for path in settings.cache_dir.glob("*/*/*"):
+    for path in (*settings.cache_dir.glob("*/*/*"), *settings.cache_dir.glob("notes/*")):
         if path.is_file() and path.stat().st_atime < oldest and path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
 

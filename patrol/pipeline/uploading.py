@@ -171,8 +171,8 @@ def _sizes(work: Workplace, names: set[str]) -> Mapping[str, int | None]:
 
 
 def _need_room(work: Workplace, lacking_bytes: int) -> None:
-    home = work.settings.home
-    free = shutil.disk_usage(home).free
+    work.settings.uploads_dir.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(work.settings.uploads_dir).free
     if lacking_bytes + SPARE_BYTES > free:
         lack = (lacking_bytes + SPARE_BYTES - free) / 1e9
         raise NoRoom(
