@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -212,6 +213,41 @@ def bucket_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     url = f"s3://{name}/originals?endpoint={s3_server}"
     client(Address.of(url)).create_bucket(Bucket=name)
     return url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> Iterator[str]:
+    """A RabbitMQ server of our own on free ports, with an Erlang port mapper of its own."""
+    program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one on the PATH insists on the system's own user and folders
+    if not program.exists():
+        absent("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    home, port, names = Path(tempfile.mkdtemp(prefix="patrol-mq-")), free_port(), str(free_port())
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "RABBITMQ_NODENAME": f"patrol{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+        "ERL_EPMD_PORT": names,
+    }
+    with (home / "said").open("wb") as said:
+        server = subprocess.Popen([program], env=environment, stdout=said, stderr=said, cwd=home, start_new_session=True)
+    try:
+        end = time.monotonic() + 120
+        while b"completed with" not in (home / "said").read_bytes():
+            if server.poll() is not None or time.monotonic() > end:
+                pytest.fail(f"RabbitMQ did not start: {(home / 'said').read_text()[-2000:]}")
+            time.sleep(0.2)
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(10)
+        subprocess.run(["epmd", "-port", names, "-kill"], capture_output=True, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -203,13 +203,13 @@ def test_a_message_that_was_never_sent_is_sent_by_the_sweep_and_only_once(databa
         assert jobs.sweep(session, clock) == (made.id,)
 
 
-BROKERS = ("folder", "redis")
+BROKERS = ("folder", "redis", "rabbitmq")
 
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_killed_worker_costs_no_work(broker: str, sqlite_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """kill -9 in the middle of a build: the next worker goes on where it stopped, and no half result was ever visible."""
-    url = "" if broker == "folder" else request.getfixturevalue("redis_url")
+    url = "" if broker == "folder" else request.getfixturevalue(f"{broker}_url")
     settings = settings_for(sqlite_url, tmp_path, broker_url=url, job_lease_s=2.0, sweep_s=0.5)
     with Database(sqlite_url) as database:
         app = tasks.make_app(settings)
@@ -236,7 +236,7 @@ def test_a_worker_takes_what_is_submitted_while_it_runs_and_ends_when_told(
     broker: str, postgres_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The service form: PostgreSQL, a broker and a worker in its own process; a polite end lets it finish."""
-    url = "" if broker == "folder" else request.getfixturevalue("redis_url")
+    url = "" if broker == "folder" else request.getfixturevalue(f"{broker}_url")
     settings = settings_for(postgres_url, tmp_path, broker_url=url, sweep_s=0.5)
     with Database(postgres_url) as database, worker(settings) as process:
         app = tasks.make_app(settings)
