@@ -117,9 +117,10 @@ class _Run:
         def solve() -> pycolmap.Reconstruction:
             self.progress(0, 2, "mapping")
             scratch = self.folder / "scratch"
-            model = mapping.solve_all(database, scratch, workers=self.engine.workers, refine_focal=guess)
+            loose = {"refine_focal": guess, "refine_lens": not _lenses_told(readable)}
+            model = mapping.solve_all(database, scratch, workers=self.engine.workers, **loose)
             if model.num_reg_images() < _ENOUGH * len(readable):
-                other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, refine_focal=guess)
+                other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, **loose)
                 model = max(model, other, key=lambda m: m.num_reg_images())
             self.progress(1, 2, "mapping")
             return self._placed(database, model, roll, free, guess)
@@ -223,7 +224,8 @@ class _Run:
         old_ids = [roll.images[s] for s in old_shas]
 
         def solve() -> pycolmap.Reconstruction:
-            model = mapping.solve_all(database, self.folder / "scratch", workers=self.engine.workers, refine_focal=False)
+            loose = {"refine_focal": False, "refine_lens": not _lenses_told(self.photos)}
+            model = mapping.solve_all(database, self.folder / "scratch", workers=self.engine.workers, **loose)
             here = set(model.reg_image_ids())
             shared = [k for k, i in enumerate(old_ids) if i in here]
             if len(shared) >= 3:
@@ -430,3 +432,8 @@ class _Run:
             return bool(axis @ places.gaze[k] > (0.7 if places.gaze_known else 0.2))
 
         return believable
+
+
+def _lenses_told(photos: Sequence[Photo]) -> bool:
+    """Whether every photo's tags tell its distortion: then it stays, for a block flown at one height would bend it and itself."""
+    return all(p.focal_source is FocalSource.CALIBRATED and (p.camera.k1 != 0 or p.camera.k2 != 0) for p in photos)

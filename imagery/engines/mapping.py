@@ -33,7 +33,7 @@ def quiet() -> None:
     pycolmap.logging.minloglevel = 2
 
 
-def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool) -> pycolmap.Reconstruction:
+def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool, refine_lens: bool) -> pycolmap.Reconstruction:
     """All images at once, on a selection of tracks; the largest connected part is the block.
 
     Raises ReconstructionError when there is none.
@@ -47,6 +47,7 @@ def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool)
     options.mapper.global_positioning.random_seed = SEED
     options.mapper.global_positioning.use_gpu = False
     options.mapper.bundle_adjustment.refine_focal_length = refine_focal
+    options.mapper.bundle_adjustment.refine_extra_params = refine_lens  # left free, it bends a flat block
     options.mapper.bundle_adjustment.ceres.use_gpu = False
     options.mapper.track_required_tracks_per_view = _TRACKS_PER_VIEW
     options.mapper.skip_retriangulation = True  # `triangulate` does it later, under adjusted poses
@@ -62,7 +63,9 @@ def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool)
     return _largest(models)
 
 
-def solve_stepwise(database: Path, folder: Path, *, workers: int, refine_focal: bool) -> pycolmap.Reconstruction:
+def solve_stepwise(
+    database: Path, folder: Path, *, workers: int, refine_focal: bool, refine_lens: bool
+) -> pycolmap.Reconstruction:
     """Image by image: slower, and steadier where few photos hang together loosely. Raises ReconstructionError."""
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = workers
@@ -71,6 +74,8 @@ def solve_stepwise(database: Path, folder: Path, *, workers: int, refine_focal: 
     options.min_model_size = 3
     options.ba_refine_focal_length = refine_focal
     options.mapper.abs_pose_refine_focal_length = refine_focal
+    options.ba_refine_extra_params = refine_lens
+    options.mapper.abs_pose_refine_extra_params = refine_lens
     options.extract_colors = False
     options.mapper.init_min_tri_angle = 4.0  # neighbours of a nadir line see each other under small angles
     if folder.exists():
