@@ -23,7 +23,7 @@ from geo.area import Area, AreaId
 from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
-from imagery import adoption, judge, laying, orthorectify, residual, surface
+from imagery import adoption, ground, judge, laying, orthorectify, residual, surface
 from imagery.errors import SurveyError
 from imagery.photos import Photo
 from imagery.quality import Quality
@@ -34,7 +34,8 @@ RECORD = "survey.json"
 _FORMAT = 1
 _GSD_STEP_M = 0.005  # ground sampling is rounded up to this, so that surveys of about one height share one grid
 _USUAL_HEIGHT_M = 60.0  # of a flight whose photos tell no height
-_PATHS = ("ortho", "surface", "sigma", "confidence", "filled", "off_nadir", "source", "residual", "block")
+_LAYERS = ("ground", "height", "ground_bridged")  # younger than the first surveys: older records do not name them
+_PATHS = ("ortho", "surface", "sigma", "confidence", "filled", "off_nadir", "source", "residual", "block", *_LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Survey:
     """Files on `grid` and what is known of them.
 
     `ortho`: RGB cloud-optimised GeoTIFF with mask. `surface`, `sigma`: float32 metres, NaN unknown. `confidence`: uint8 per cent,
-    0 where bridged, 255 unknown. `filled`: uint8 1 where the surface was bridged. `off_nadir`: uint8 degrees. `source`: uint16 number
+    0 where bridged, 255 unknown. `filled`: uint8 1 where the surface was bridged. `ground`, `height`: float32 metres, the bare ground
+    and the surface over it; `ground_bridged`: uint8 1 where the ground was not seen. `off_nadir`: uint8 degrees. `source`: uint16 number
     of the block's view. `residual`: map of the shifts against the reference. `block`: the block's folder. None for what an adopted
     ortho does not have.
     """
@@ -59,6 +61,9 @@ class Survey:
     sigma: Path | None = None
     confidence: Path | None = None
     filled: Path | None = None
+    ground: Path | None = None
+    height: Path | None = None
+    ground_bridged: Path | None = None
     off_nadir: Path | None = None
     source: Path | None = None
     residual: Path | None = None
@@ -105,7 +110,7 @@ class Survey:
             grid = dict(record["grid"])
             quality = dict(record["quality"])
             quality["reasons"] = read_all(quality["reasons"])
-            paths = {name: _within(folder, record[name]) for name in _PATHS}
+            paths = {name: _within(folder, record[name]) for name in _PATHS if name not in _LAYERS or name in record}
             ortho = paths.pop("ortho")
             if ortho is None:
                 raise SurveyError(f"{path}: a survey without an orthophoto; build it again")
@@ -162,6 +167,7 @@ def build(
     if reference is not None and _stands_alone(block, reference) and not (folder / "laid").exists():
         block, files = _laid_onto(block, grid, folder, files, reference, notes, progress)
     heights, picture = files
+    bare = ground.build(heights.surface, grid, folder, progress, filled=heights.filled)
     shifts = None
     if reference is not None:
         shifts = _residual(reference, picture.ortho, grid, folder, progress)
@@ -180,6 +186,9 @@ def build(
         sigma=heights.sigma,
         confidence=heights.confidence,
         filled=heights.filled,
+        ground=bare.ground,
+        height=bare.height,
+        ground_bridged=bare.bridged,
         off_nadir=picture.off_nadir,
         source=picture.source,
         residual=folder / "residual.json" if shifts is not None else None,
@@ -221,6 +230,7 @@ def adopt(
             wanted, reference_ortho=reference.ortho, reference_surface=reference.surface, reference_gsd_m=reference.quality.gsd_m
         )
     found = adoption.adopt(ortho, surface_path, wanted, folder, progress)
+    bare = ground.build(found.surface, grid, folder, progress) if found.surface is not None else None
     shifts = _residual(reference, found.ortho, grid, folder, progress) if reference is not None else None
     quality = judge.adopted(area, grid, found.ortho, found.native_gsd_m, found.method, shifts, found.notes)
     return Survey(
@@ -233,6 +243,9 @@ def adopt(
         quality=quality,
         photos=0,
         surface=found.surface,
+        ground=bare.ground if bare is not None else None,
+        height=bare.height if bare is not None else None,
+        ground_bridged=bare.bridged if bare is not None else None,
         residual=folder / "residual.json" if shifts is not None else None,
         reference_id=reference.id if reference is not None else None,
     ).save()

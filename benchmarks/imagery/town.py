@@ -110,6 +110,7 @@ def _town(seed: int, folder: Path, *, only_first: bool) -> list[Row]:
         found += truth.placed(name, seen, survey)
         found += (
             truth.heights(name, seen, survey)
+            + truth.bare(name, seen, survey)
             + truth.edges(name, seen, survey, town, flight.day)
             + truth.places(name, seen, survey)
         )
@@ -123,7 +124,10 @@ def _taken_up_again(folder: Path) -> None:
     """Where files of a finished survey were deleted, what depends on them goes too, and the survey counts as unfinished."""
     if not (folder / RECORD).exists():
         return
-    after = {"surface": ("sigma", "confidence", "filled", "ground", "height", "ortho"), "ortho": ("off_nadir", "source", "flags")}
+    after = {
+        "surface": ("sigma", "confidence", "filled", "ground", "height", "ground_bridged", "ortho"),
+        "ortho": ("off_nadir", "source", "flags"),
+    }
     gone = False
     for name, others in after.items():
         if not (folder / f"{name}.tif").exists():

@@ -260,6 +260,25 @@ def heights(name: str, seen: Seen, survey: Survey) -> list[Row]:
     return found
 
 
+def bare(name: str, seen: Seen, survey: Survey) -> list[Row]:
+    """Ground model and heights over it against truth."""
+    if survey.ground is None or survey.height is None:
+        return []
+    ground, height = raster.read_window(survey.ground), raster.read_window(survey.height)
+    known = np.isfinite(ground)
+    e = (ground - seen.ground)[known] / seen.gsd_m
+    roofs = np.isfinite(height) & (seen.kind == ROOF)
+    d = (height - (seen.heights - seen.ground))[roofs] / seen.gsd_m
+    return [
+        Row("ground model: bias", name, round(abs(float(np.median(e))), 3), "GSD", "lower", 1.0),
+        Row("ground model: NMAD", name, round(nmad(e), 3), "GSD", "lower", 1.0),
+        Row("ground model: RMSE", name, round(float(np.sqrt((e**2).mean())) * seen.gsd_m, 3), "m", "lower"),
+        Row("ground model: unknown", name, _percent(~known, np.ones_like(known)), "%", "lower"),
+        Row("height of roofs over ground: bias", name, round(abs(float(np.median(d))), 3), "GSD", "lower", 1.0),
+        Row("height of roofs over ground: NMAD", name, round(nmad(d), 3), "GSD", "lower", 1.0),
+    ]
+
+
 def edges(name: str, seen: Seen, survey: Survey, town: Town, day: int) -> list[Row]:
     """How far the surface's half-height contour lies from true roof edges, one figure per edge."""
     assert survey.surface is not None

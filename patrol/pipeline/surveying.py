@@ -236,7 +236,7 @@ def _put_in_place(
 
 
 def _assets(place: Path, survey: Survey) -> Iterable[records.Asset]:
-    for role in ("ortho", "surface", "sigma", "confidence", "filled"):
+    for role in ("ortho", "surface", "sigma", "confidence", "filled", "ground", "height"):
         path: Path | None = getattr(survey, role)
         if path is not None:
             yield records.Asset(role, str(path.relative_to(place)), _file_sha256(path), path.stat().st_size)

@@ -57,6 +57,29 @@ def test_a_survey_moves_as_a_folder(before: Survey, tmp_path: Path) -> None:
         assert path is None or (path.exists() and path.is_relative_to(tmp_path))
 
 
+def test_a_survey_knows_how_high_its_houses_stand(before: Survey) -> None:
+    """Height over ground is the house's own height on its roof, and nothing on open ground."""
+    assert before.height
+    height = raster.read_window(before.height)
+    house, (x, y) = stage.HOUSE, stage.CENTRE
+    outline = box(x + house.west, y + house.south, x + house.east, y + house.north)
+    on_roof = height[raster.inside(outline.buffer(-0.5), before.grid)]
+    assert abs(float(np.nanmedian(on_roof)) - house.top) < 0.15
+    around = height[raster.inside(outline.buffer(8).difference(outline.buffer(1)), before.grid)]
+    assert abs(float(np.nanmedian(around))) < 0.05
+
+
+def test_records_of_before_there_was_a_ground_are_read(before: Survey, tmp_path: Path) -> None:
+    """A survey made by an older version has no ground layers, and is a survey all the same."""
+    shutil.copytree(before.folder, tmp_path / "s")
+    record = json.loads((tmp_path / "s" / survey.RECORD).read_text())
+    for name in survey._LAYERS:
+        del record[name]
+    (tmp_path / "s" / survey.RECORD).write_text(json.dumps(record))
+    old = Survey.load(tmp_path / "s")
+    assert old.height is None and old.id == before.id
+
+
 def test_a_record_never_leads_out_of_its_folder(before: Survey, tmp_path: Path) -> None:
     """A forged record cannot make the server read another file."""
     shutil.copytree(before.folder, tmp_path / "s")
