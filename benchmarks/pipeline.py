@@ -29,7 +29,7 @@ from geo.area import Area, AreaId
 from geo.frames import LonLat, metric_frame
 from geo.grid import Window
 from imagery.photos import read_folder
-from imagery.quality import screen
+from imagery.screening import screen
 from imagery.survey import area_from_photos
 from patrol import demo, repositories, terminal
 from patrol.pipeline import comparing, surveying

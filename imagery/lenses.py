@@ -83,7 +83,11 @@ def camera_prior(width_px: int, height_px: int, tags: Mapping[str, object], xmp:
 
 
 def number(value: object) -> float | None:
-    """A tag as a finite float, or None: EXIF rationals come as 0/0, texts, signs and all."""
+    """A tag as a finite float, or None: EXIF rationals come as 0/0, texts, signs and all; Parrot's XMP has "1/3"."""
+    if isinstance(value, str) and "/" in value:
+        above, _, below = value.partition("/")
+        top, bottom = number(above), number(below)
+        return top / bottom if top is not None and bottom else None
     try:
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, ZeroDivisionError):

@@ -29,7 +29,7 @@ from geo.frames import LonLat
 from geo.progress import Progress
 from geo.times import LOCAL_ZONE, FixedClock, local_day, utc
 from imagery.photos import read_folder
-from imagery.quality import screen
+from imagery.screening import screen
 from imagery.survey import area_from_photos
 from patrol import auth, database, records, repositories, serving, simulation, terminal
 from patrol.pipeline import casework, comparing, flying, planning, surveying

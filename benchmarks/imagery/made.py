@@ -15,7 +15,7 @@ from benchmarks.report import DATA
 from geo.area import Area, AreaId
 from imagery.engines.colmap import ColmapReconstructor
 from imagery.photos import read_folder
-from imagery.quality import screen
+from imagery.screening import screen
 from imagery.survey import Survey, area_from_photos, build
 from patrol import terminal
 

@@ -20,7 +20,7 @@ from geo.progress import Progress, silent
 from imagery import survey as surveys
 from imagery.errors import ImageryError, PhotoError
 from imagery.photos import Photo, read_folder
-from imagery.quality import screen
+from imagery.screening import screen
 from imagery.survey import Survey
 from patrol import audit, records, repositories
 from patrol.values import dump

@@ -12,7 +12,7 @@ from geo.area import Area, AreaId
 from geo.camera import Camera
 from geo.frames import LonLat
 from imagery.photos import Photo
-from imagery.quality import Why, screen
+from imagery.screening import Why, screen
 
 STEP_DEG = 0.0002  # about 20 m
 
