@@ -22,6 +22,7 @@ _PAUSE_S = 60.0  # a battery is not changed faster
 _PAUSE_STEPS = 8.0  # times the usual time between photos
 _ON_LINE_DEG = 15.0
 _LINE_RUN = 5  # photos in a row along the lines: the mission has begun
+_TAIL_LEAST = 10  # photos: fewer are a turn at the end of a line
 _GRID_SHARE = 0.6  # of the photos on lines: it was a mission of lines
 _TAIL_SHARE = 0.15  # of a flight: more than this is no way to or from it
 _NEAR_STEPS = 4.0  # neighbours for the drift: photos this many steps apart
@@ -103,7 +104,7 @@ def tails(xy: Floats) -> tuple[int, int]:
 def _before_lines(along: NDArray[np.bool_]) -> int:
     runs = np.convolve(along, np.ones(_LINE_RUN), "valid") == _LINE_RUN
     start = int(np.argmax(runs)) if runs.any() else 0
-    return start if start >= 3 else 0
+    return start if start >= _TAIL_LEAST else 0
 
 
 def height_drift(xy: Floats, seconds: Floats, heights_m: Floats) -> tuple[float, float] | None:

@@ -28,6 +28,7 @@ _OBLIQUE_PITCH_DEG = -60.0  # a photo that looks higher than this adds facades a
 _HORIZON_PITCH_DEG = -25.0  # the horizon comes into a wide lens's picture
 _CLIMB_SHARE = 0.75  # of the flight's usual height: below it a photo is of the climb or the landing
 _LOWEST_SHARE = 0.9  # of the lowest heights in the middle of the flight: a drone that follows the ground is often low
+_BELOW_TAKEOFF_M = -5.0  # more than a barometer errs
 _BLUR_SHARE = 0.25  # of the sharpness of the photos around it: motion blur takes three quarters, grass against roofs a half
 _SMEARED = 0.45  # sharp photos of towns, parks and dunes have 0.17 to 0.32; blurred by 6 px of 4000 (1 sigma) 0.5
 _BURNT, _BLACK = 0.5, 0.6  # shares of the picture that keep nothing
@@ -304,6 +305,8 @@ def _by_height(photos: Sequence[Photo], area: Area | None) -> Found:
         usual = float(np.nanmedian(heights))
         middle = heights[int(0.15 * len(heights)) : len(heights) - int(0.15 * len(heights))]
         lowest = float(np.nanpercentile(middle, 10)) if np.isfinite(middle).any() else usual
+        if lowest <= 0 or np.nanmin(heights) < _BELOW_TAKEOFF_M:
+            continue  # a mission that goes below its own take-off says nothing by its heights above it
         low = heights < min(_CLIMB_SHARE * usual, _LOWEST_SHARE * lowest)
         for order in (range(len(flight)), range(len(flight) - 1, -1, -1)):
             for k in order:

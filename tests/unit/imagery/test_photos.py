@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +15,7 @@ from PIL import Image
 from imagery.errors import PhotoError
 from imagery.lenses import FocalSource, camera_prior
 from imagery.photos import read_folder, read_photo, read_pixels
+from imagery.tags import Receiver
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "raw_surveys"
 
@@ -82,6 +85,112 @@ def test_time_is_utc_and_knows_the_place(tmp_path: Path) -> None:
     assert read_photo(path).taken_at == datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
     path = write(tmp_path / "b.jpg", xmp=OLD_XMP, tags={0x9003: "2026:03:01 09:30:00", 0x9011: "+02:00"})
     assert read_photo(path).taken_at == datetime(2026, 3, 1, 7, 30, tzinfo=UTC)
+
+
+OLD_AUTEL = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description rdf:about="Autel Robotics Meta Data" Camera:Pitch="4.0"
+ Camera:Yaw="-31.4" Camera:Roll="0.1" Camera:GPSXYAccuracy="1.5" Camera:GPSZAccuracy="2.5"/></x:xmpmeta>"""
+NEW_AUTEL = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description rdf:about="DJI Meta Data" drone:AbsoluteAltitude="+61.2"
+ drone:RelativeAltitude="+50.1" drone:GpsLatitude="31.5" drone:GpsLongtitude="120.25" drone:GimbalPitchDegree="-86.00"
+ drone:GimbalYawDegree="-31.4" drone:GimbalRollDegree="0.1"/></x:xmpmeta>"""
+SEQUOIA = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description Camera:Pitch="4" Camera:Yaw="-314/10" Camera:Roll="0.1"
+ Camera:AboveGroundAltitude="50.1"/></x:xmpmeta>"""
+ANAFI = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description><drone-parrot:CameraPitchDegree>-86.0</drone-parrot:CameraPitchDegree>
+<drone-parrot:CameraYawDegree>-31.4</drone-parrot:CameraYawDegree><drone-parrot:CameraRollDegree>0.1</drone-parrot:CameraRollDegree>
+</rdf:Description></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("xmp", [OLD_AUTEL, NEW_AUTEL, SEQUOIA, ANAFI], ids=["old Autel", "new Autel", "Sequoia", "Anafi"])
+def test_other_makers_gaze_is_read_in_one_language(tmp_path: Path, xmp: str) -> None:
+    """Pitch counted from straight down or from ahead, attributes or elements, decimals or fractions: the camera looked the same way."""
+    photo = read_photo(write(tmp_path / "a.jpg", xmp=xmp, gps=gps((31.0, 30.0, 0.0), (120.0, 15.0, 0.0))))
+    assert photo.pitch_deg == pytest.approx(-86.0)
+    assert photo.yaw_deg == pytest.approx(-31.4)
+    assert photo.roll_deg == pytest.approx(0.1)
+    assert photo.takeoff_height_m in (None, 50.1)
+    assert photo.place is not None
+
+
+def test_the_receivers_word_on_itself_is_kept(tmp_path: Path) -> None:
+    """A Matrice with RTK says state, age of corrections, kind of height, shutter and the exposure's own microsecond, and its sigma of
+    height stands beside that of place."""
+    names = {
+        "GpsStatus": "RTK",
+        "AltitudeType": "RtkAlt",
+        "GpsLatitude": "+31.5",
+        "GpsLongitude": "+120.25",
+        "AbsoluteAltitude": "+112.50",
+        "RtkFlag": "50",
+        "RtkStdLon": "0.00266",
+        "RtkStdLat": "0.00269",
+        "RtkStdHgt": "0.04722",
+        "RtkDiffAge": "1.8",
+        "SurveyingMode": "1",
+        "ShutterType": "Mechanical",
+        "ImageSource": "WideCamera",
+        "UTCAtExposure": "2025:05:20 02:12:54.019996",
+    }
+    xmp = "<rdf:Description " + " ".join(f'drone-dji:{k}="{v}"' for k, v in names.items()) + "/>"
+    photo = read_photo(write(tmp_path / "a.jpg", xmp=xmp, tags={0x9003: "2025:05:20 10:12:34"}))
+    assert photo.taken_at == datetime(2025, 5, 20, 2, 12, 54, 19996, tzinfo=UTC)
+    assert photo.receiver == Receiver(50, 1.8, "RTK", "RtkAlt", True)
+    assert (photo.position_sigma_m, photo.height_sigma_m) == (0.02, 0.04722)
+    assert (photo.shutter, photo.infrared, photo.rtk_fixed) == ("Mechanical", False, True)
+
+
+def test_a_receiver_that_says_invalid_gives_no_place(tmp_path: Path) -> None:
+    """The last place it had before it lost the satellites is not where the photo was taken."""
+    xmp = '<rdf:Description drone-dji:GpsStatus="Invalid" drone-dji:GpsLatitude="31.5" drone-dji:GpsLongitude="120.2"/>'
+    assert read_photo(write(tmp_path / "a.jpg", xmp=xmp)).place is None
+
+
+def test_a_plain_camera_gives_what_it_has(tmp_path: Path) -> None:
+    """A Sony without receiver and without XMP has a time with its hundredths and a lens by its focal plane, and no place."""
+    tags: dict[int, object] = {
+        0x9003: "2026:03:01 09:30:00",
+        0x9291: "25",
+        0x920A: 35.0,
+        0xA20E: 1675.257385,
+        0xA210: 3,
+        0xA002: 6000,
+    }
+    photo = read_photo(write(tmp_path / "DSC01234.jpg", tags=tags))
+    assert photo.taken_at == datetime(2026, 3, 1, 1, 30, 0, 250_000, tzinfo=UTC)
+    assert photo.place is photo.pitch_deg is photo.takeoff_height_m is None
+    assert photo.focal_source is FocalSource.FOCAL_PLANE
+    assert photo.camera.focal_px == pytest.approx(35.0 * 1675.257385 / 10 * 80 / 6000)
+
+
+def test_what_is_no_photo_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    """Heights in a float TIFF, a VRT called .tif and a picture of 900 megapixels: each in both languages, the last without decoding it."""
+    Image.fromarray(np.zeros((60, 80), np.float32)).save(tmp_path / "dsm.tif")
+    (tmp_path / "vrt.tif").write_text('<VRTDataset rasterXSize="1" rasterYSize="1"><SRS>EPSG:4326</SRS></VRTDataset>')
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")
+    write(tmp_path / "good.jpg", xmp=OLD_XMP)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reading = read_folder(tmp_path)
+    grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    said = {r.path.name: r.reason for r in reading.refused}
+    assert [p.name for p in reading.photos] == ["good.jpg"]
+    assert "heights" in said["dsm.tif"] and "broken" in said["vrt.tif"] and "179 megapixels" in said["huge.png"]
+    assert all(any("一" <= c <= "鿿" for c in reason) for reason in said.values())
+    assert {r.sha256 for r in reading.refused} == {
+        hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("dsm.tif", "vrt.tif", "huge.png")
+    }
+    assert grown_mb < 100
+
+
+def test_smear_tells_blur_from_a_dull_scene(tmp_path: Path) -> None:
+    """Random patches have little smear at any contrast, the same blurred by six pixels much, and burnt and black shares are counted."""
+    scene = np.kron(np.random.default_rng(3).integers(20, 235, (150, 200)), np.ones((5, 5))).astype(np.uint8)
+    dull = (90 + scene // 12).astype(np.uint8)
+    looks = {}
+    for name, pixels in (("dull", dull), ("blurred", cv2.GaussianBlur(scene, (0, 0), 6)), ("night", scene // 50)):
+        Image.fromarray(pixels).convert("RGB").save(tmp_path / f"{name}.jpg", quality=95)
+        looks[name] = read_photo(tmp_path / f"{name}.jpg").look
+    assert looks["dull"].smear < 0.35
+    assert looks["blurred"].smear > 0.45
+    assert looks["night"].black > 0.95
+    assert looks["dull"].black == looks["dull"].burnt == 0
 
 
 def test_one_broken_photo_does_not_stop_the_others(tmp_path: Path) -> None:
