@@ -19,10 +19,14 @@ import numpy as np
 import pycolmap
 
 from geo.camera import Camera
-from geo.frames import Floats, Frame
+from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
-from imagery.engines import features, judging, mapping, matching, pairs, placing, store
+from imagery.engines import features, inparts, judging, large, mapping, matching, pairs, parts, placing, store
 from imagery.engines.features import Recipe
+from imagery.engines.inparts import Job
+from imagery.engines.large import Joined
+from imagery.engines.parts import Part
+from imagery.engines.placing import Places
 from imagery.engines.store import Roll
 from imagery.errors import ReconstructionError
 from imagery.lenses import FocalSource
@@ -31,6 +35,9 @@ from imagery.reasons import Reason
 from imagery.reconstruct import Block, Method, View
 
 _VERSION = 3  # of the engine's way of working: another version does not take up the work of this one
+MOST = 300
+"""Photos that are solved at once."""
+
 _ENOUGH = 0.8  # share of photos that must register before a method counts as having worked
 _WILD_M = 40.0  # no receiver that works is this far off
 _LOST_LIMIT = 40  # photos of the other side that a photo without position is compared with
@@ -38,12 +45,16 @@ _LOST_LIMIT = 40  # photos of the other side that a photo without position is co
 
 @dataclass(slots=True)
 class ColmapReconstructor:
-    """Adapter of `Reconstructor`. `shelf` holds keypoints by photo hash for all surveys; by default it lies in the workdir."""
+    """Adapter of `Reconstructor`. `shelf` holds keypoints by photo hash for all surveys; by default it lies in the workdir.
+
+    Blocks of more than `most` photos are solved in parts of about that many (see `parts`, `large`), so that memory is bounded.
+    """
 
     workers: int = 2
     recipe: Recipe = field(default_factory=Recipe)
     neighbours: int = 8
     shelf: Path | None = None
+    most: int = MOST
 
     def reconstruct(
         self,
@@ -85,7 +96,7 @@ class _Run:
         self.recipe = engine.recipe
         if reference is not None and (reference.folder / "engine" / "roll.json").exists():
             self.recipe = Roll.read(reference.folder / "engine").recipe
-        parts = [str(_VERSION), str(frame.epsg), repr(self.recipe), str(engine.neighbours)]
+        parts = [str(_VERSION), str(frame.epsg), repr(self.recipe), str(engine.neighbours), str(engine.most)]
         parts += sorted(p.sha256 for p in photos)
         if reference is not None:
             parts += [repr(v) for v in reference.views]
@@ -106,27 +117,17 @@ class _Run:
         cameras = {store.camera_name(p): p.camera for p in readable}
         database = self.folder / "first.db"
         shelves = {p.sha256: self.shelf for p in readable}
-        self._database(database, roll, cameras, {p.sha256: store.camera_name(p) for p in readable}, shelves)
+        camera_of = {p.sha256: store.camera_name(p) for p in readable}
+        self._database(database, roll, cameras, camera_of, shelves)
         xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
         near = pairs.within(xy, self.engine.neighbours) if np.isfinite(xy).all(axis=1).any() else pairs.everyone(len(readable))
         near |= pairs.following(len(readable), 2)
-        self._match(database, [(readable[i].sha256, readable[j].sha256) for i, j in sorted(near)], roll, shelves)
+        shas = [p.sha256 for p in readable]
+        wanted = pairs.in_turn([(shas[i], shas[j]) for i, j in sorted(near)], dict(zip(shas, xy, strict=True)))
+        self._match(database, wanted, roll, shelves)
         guess = any(p.focal_source is FocalSource.GUESS for p in readable)
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
 
-        def solve() -> pycolmap.Reconstruction:
-            self.progress(0, 2, "mapping")
-            scratch = self.folder / "scratch"
-            loose = {"refine_focal": guess, "refine_lens": not _lenses_told(readable)}
-            model = mapping.solve_all(database, scratch, workers=self.engine.workers, **loose)
-            if model.num_reg_images() < _ENOUGH * len(readable):
-                other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, **loose)
-                model = max(model, other, key=lambda m: m.num_reg_images())
-            self.progress(1, 2, "mapping")
-            return self._placed(database, model, roll, free, guess)
-
-        model = self._model("first", solve)
-        self.progress(2, 2, "mapping")
         if guess:
             self.notes.append(
                 Reason(
@@ -135,8 +136,29 @@ class _Run:
                     "The focal length is a guess solved from the photos themselves: heights are uncertain by a fifth.",
                 )
             )
-        offset = self._offset()
-        return self._finish(model, roll, cameras, offset, method, fell_back=fell_back)
+        layout = parts.split(xy, near, self.engine.most)
+        if len(layout) > 1:
+            job = self._job(database, layout, shas, wanted, roll, cameras, camera_of, shelves)
+
+            def solve_part(path: Path, count: int) -> pycolmap.Reconstruction:
+                return self._placed(path, self._solved(path, count, guess), roll, free, guess)
+
+            def places_of(ids: Sequence[int]) -> Places:
+                return self._places(roll, ids, self._offset())
+
+            found, notes = inparts.first(job, solve_part, places_of, free_lenses=free, free_focals=guess)
+            self.notes += notes
+            return self._finish_joined(job, found, self._offset(), method, fell_back=fell_back)
+
+        def solve() -> pycolmap.Reconstruction:
+            self.progress(0, 2, "mapping")
+            model = self._solved(database, len(readable), guess)
+            self.progress(1, 2, "mapping")
+            return self._placed(database, model, roll, free, guess)
+
+        model = self._model("first", solve)
+        self.progress(2, 2, "mapping")
+        return self._finish(model, roll, cameras, self._offset(), method, fell_back=fell_back)
 
     def later(self, reference: Block) -> Block:
         """Into the frozen reference; else jointly with it; else alone."""
@@ -163,18 +185,28 @@ class _Run:
         new_xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
         old_xy = np.array([[v.pose.x_m, v.pose.y_m] for v in reference.views])
         shas = [p.sha256 for p in readable]
-        wanted = {(shas[i], shas[j]) for i, j in pairs.within(new_xy, self.engine.neighbours) | pairs.following(len(shas), 2)}
+        near = pairs.within(new_xy, self.engine.neighbours) | pairs.following(len(shas), 2)
+        wanted = {(shas[i], shas[j]) for i, j in near}
         wanted |= {(shas[i], old_shas[j]) for i, j in pairs.across(new_xy, old_xy, self.engine.neighbours, _LOST_LIMIT)}
         known = set(old_shas)
         wanted = {(a, b) for a, b in wanted if a != b and not (a in known and b in known)}
-        self._match(database, sorted(wanted), roll, shelves)
+        turns = pairs.in_turn(sorted(wanted), dict(zip(shas, new_xy, strict=True)))
+        self._match(database, turns, roll, shelves)
         ids = [roll.images[s] for s in shas]
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
         free -= {old.cameras[name] for name in reference.cameras if name in old.cameras}
+        layout = parts.split(new_xy, near, self.engine.most)
+        if len(layout) > 1 or len(reference.views) > self.engine.most:
+            job = self._job(database, layout, shas, turns, roll, cameras, camera_of, shelves)
+            found, ties = inparts.later(job, reference, self._believable(roll, reference.offset_m), free_lenses=free)
+            if len(found.piece.ids) >= _ENOUGH * len(shas):
+                return self._finish_joined(job, found, reference.offset_m, Method.FROZEN, ties=ties)
+            self._note_few(len(found.piece.ids), len(shas))
+            return self.first(Method.SEPARATE, fell_back=True)
 
         def solve() -> pycolmap.Reconstruction:
             model = pycolmap.Reconstruction(reference.folder / "engine" / "model")
-            limit = mapping.tolerance_px([store.to_solver(c, 0) for c in cameras.values()], self.recipe.long_side_px)
+            limit = self._limit_px(cameras)
 
             def tell(done: int, total: int) -> None:
                 self.progress(done, total, "mapping")
@@ -195,18 +227,21 @@ class _Run:
         registered = sum(1 for i in ids if i in set(model.reg_image_ids()))
         if registered >= _ENOUGH * len(ids):
             return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference)
-        self.notes.append(
-            Reason(
-                "few_in_reference",
-                f"{len(ids)} 张照片中只有 {registered} 张能配准到参考期影像块。",
-                f"Only {registered} of {len(ids)} photos could be registered into the frozen reference.",
-                number=registered / len(ids),
-                limit=_ENOUGH,
-            )
-        )
+        self._note_few(registered, len(ids))
         if registered == 0:
             return self.first(Method.SEPARATE, fell_back=True)
         return self._jointly(reference, database, roll, cameras, ids, shelves)
+
+    def _note_few(self, registered: int, count: int) -> None:
+        self.notes.append(
+            Reason(
+                "few_in_reference",
+                f"{count} 张照片中只有 {registered} 张能配准到参考期影像块。",
+                f"Only {registered} of {count} photos could be registered into the frozen reference.",
+                number=registered / count,
+                limit=_ENOUGH,
+            )
+        )
 
     def _jointly(
         self,
@@ -267,6 +302,84 @@ class _Run:
             )
         )
         return self.first(Method.SEPARATE, fell_back=True)
+
+    def _solved(self, database: Path, count: int, guess: bool) -> pycolmap.Reconstruction:
+        """All images of a database at once; step by step where that leaves many out."""
+        scratch = self.folder / "scratch"
+        readable = [p for p in self.photos if p.sha256 not in self.unreadable]
+        loose = {"refine_focal": guess, "refine_lens": not _lenses_told(readable)}
+        model = mapping.solve_all(database, scratch, workers=self.engine.workers, **loose)
+        if model.num_reg_images() < _ENOUGH * count:
+            other = mapping.solve_stepwise(database, scratch, workers=self.engine.workers, **loose)
+            model = max(model, other, key=lambda m: m.num_reg_images())
+        return model
+
+    def _job(
+        self,
+        database: Path,
+        layout: Sequence[Part],
+        shas: Sequence[str],
+        wanted: Sequence[tuple[str, str]],
+        roll: Roll,
+        cameras: Mapping[str, Camera],
+        camera_of: Mapping[str, str],
+        shelves: Mapping[str, Path],
+    ) -> Job:
+        limit = self._limit_px(cameras)
+        return Job(
+            self.folder,
+            database,
+            layout,
+            shas,
+            wanted,
+            roll,
+            cameras,
+            camera_of,
+            shelves,
+            self._model,
+            self.progress,
+            self.engine.workers,
+            limit,
+        )
+
+    def _limit_px(self, cameras: Mapping[str, Camera]) -> float:
+        return mapping.tolerance_px([store.to_solver(c, 0) for c in cameras.values()], self.recipe.long_side_px)
+
+    def _places(self, roll: Roll, ids: Sequence[int], offset: Sequence[float]) -> Places:
+        """The photos' own places by image number, less an offset."""
+        row = {roll.images[p.sha256]: k for k, p in enumerate(self.photos) if p.sha256 in roll.images}
+        return placing.chosen(self.places, [row[i] for i in ids], np.array(offset))
+
+    def _finish_joined(
+        self,
+        job: Job,
+        found: Joined,
+        offset: tuple[float, float, float],
+        method: Method,
+        *,
+        fell_back: bool = False,
+        ties: tuple[int, float | None] = (0, None),
+    ) -> Block:
+        """As `_finish`, of a block that was never in the solver as a whole."""
+        images, ids = job.roll.images, found.piece.ids.tolist()
+        here = set(ids)
+        own = [p for p in self.photos if images.get(p.sha256) in here]
+        at = found.piece.rows([images[p.sha256] for p in own])
+        cameras = {store.camera_name(p): job.roll.cameras[store.camera_name(p)] for p in own}
+        groups = [job.numbers(part.members) for part in job.layout]
+        return self._saved(
+            own,
+            [store.pose(found.piece.rotations[k], found.piece.centres[k] + np.array(offset)) for k in at],
+            {name: store.from_solver(found.cameras[number]) for name, number in cameras.items()},
+            large.tracks(found, [ids[k] for k in at]),
+            float(found.error_px.mean()) if len(found.error_px) else 0.0,
+            job.roll,
+            offset,
+            method,
+            lambda folder: large.written(folder, found, job.names(job.cameras), groups),
+            fell_back=fell_back,
+            ties=ties,
+        )
 
     # -- parts ---------------------------------------------------------------------------------------------------------------
 
@@ -335,11 +448,8 @@ class _Run:
         self, database: Path, model: pycolmap.Reconstruction, roll: Roll, free: set[int], guess: bool
     ) -> pycolmap.Reconstruction:
         """Laid onto GPS, then adjusted with the positions as soft priors, then laid once more."""
-        numbers = {number: sha for sha, number in roll.images.items()}
-        index = {p.sha256: k for k, p in enumerate(self.photos)}
         ids = sorted(model.reg_image_ids())
-        offset = np.array(self._offset())
-        places = placing.chosen(self.places, [index[numbers[i]] for i in ids], offset)
+        places = self._places(roll, ids, self._offset())
         limit = mapping.tolerance_px(list(model.cameras.values()), self.recipe.long_side_px)
         mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
         # A single line of photos is not held about its own axis by positions: adjust it freely, and lay it by the cameras' gaze.
@@ -373,24 +483,54 @@ class _Run:
         ties = judging.ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
         used = {store.camera_name(p): store.from_solver(model.camera(roll.cameras[store.camera_name(p)])) for p in own}
         store.keep_only(model, ids)
-        found = store.tracks(model, ids)
-        seen = np.bincount(found.view, minlength=len(ids))
+        return self._saved(
+            own,
+            [store.pose_of(model.image(i), offset) for i in ids],
+            used,
+            store.tracks(model, ids),
+            float(model.compute_mean_reprojection_error()),
+            roll,
+            offset,
+            method,
+            lambda folder: store.keep_model(folder, model),
+            fell_back=fell_back,
+            ties=ties,
+        )
+
+    def _saved(
+        self,
+        own: Sequence[Photo],
+        poses: Sequence[Pose],
+        cameras: Mapping[str, Camera],
+        found: store.Tracks,
+        reprojection_px: float,
+        roll: Roll,
+        offset: tuple[float, float, float],
+        method: Method,
+        keep_models: Callable[[Path], None],
+        *,
+        fell_back: bool,
+        ties: tuple[int, float | None],
+    ) -> Block:
+        """The block of photos with poses, judged and saved with what the next survey needs."""
+        here = {p.sha256 for p in own}
+        seen = np.bincount(found.view, minlength=len(own))
         views = tuple(
-            View(p.sha256, p.path, store.camera_name(p), store.pose_of(model.image(i), offset), int(seen[k]))
-            for k, (p, i) in enumerate(zip(own, ids, strict=True))
+            View(p.sha256, p.path, store.camera_name(p), pose, int(seen[k]))
+            for k, (p, pose) in enumerate(zip(own, poses, strict=True))
         )
         points = found.points + np.array(offset)
         missing = tuple(
             (p.name, self.unreadable.get(p.sha256, "no overlap with the other photos could be found"))
             for p in self.photos
-            if roll.images.get(p.sha256) not in here
+            if p.sha256 not in here
         )
-        rows = [k for k, p in enumerate(self.photos) if roll.images.get(p.sha256) in here]
-        judged = judging.judge(own, views, points, found, placing.chosen(self.places, rows, np.zeros(3)), used)
+        rows = [k for k, p in enumerate(self.photos) if p.sha256 in here]
+        judged = judging.judge(own, views, points, found, placing.chosen(self.places, rows, np.zeros(3)), cameras)
         stats = replace(
             judged,
             given=len(self.photos),
-            reprojection_px=float(model.compute_mean_reprojection_error()),
+            reprojection_px=reprojection_px,
             method=method,
             fell_back=fell_back,
             tie_points=ties[0],
@@ -401,12 +541,12 @@ class _Run:
         )
         keep = self.folder / "kept.tmp"
         shutil.rmtree(keep, ignore_errors=True)
-        mine = replace(roll, images={p.sha256: i for p, i in zip(own, ids, strict=True)})
-        store.keep(keep / "engine", model, mine, self.shelf)
+        keep_models(keep / "engine")
+        store.keep_roll(keep / "engine", replace(roll, images={p.sha256: roll.images[p.sha256] for p in own}), self.shelf)
         block = Block(
             frame=self.frame,
             offset_m=offset,
-            cameras=used,
+            cameras=cameras,
             views=views,
             points=points,
             stats=stats,

@@ -81,6 +81,12 @@ def load(shelf: Path, sha256: str) -> Features:
         return Features(arrays["keypoints"], arrays["descriptors"])
 
 
+def keypoints(shelf: Path, sha256: str) -> NDArray[np.float32]:
+    """The keypoints alone, `(n, 4)` as in `Features`; the descriptors, eight times as much, are not read."""
+    with np.load(shelf / f"{sha256}.npz") as arrays:
+        return np.asarray(arrays["keypoints"], np.float32)
+
+
 def find(photo: Photo, recipe: Recipe) -> Features:
     """Keypoints of one photo. Raises PhotoError when its pixels cannot be read."""
     camera = photo.camera

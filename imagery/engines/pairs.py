@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from geo.frames import Floats
+from imagery import order
 
 _SECTORS = 6
 
@@ -57,6 +59,16 @@ def across(from_xy: Floats, to_xy: Floats, count: int, lost_limit: int) -> set[t
     found = {(int(known[i]), j) for i, j in neighbours(from_xy[known], to_xy, count)}
     spread = np.unique(np.linspace(0, len(to_xy) - 1, min(lost_limit, len(to_xy))).astype(int))
     return found | {(int(i), int(j)) for i in lost for j in spread}
+
+
+def in_turn(wanted: Sequence[tuple[str, str]], places: Mapping[str, Floats]) -> list[tuple[str, str]]:
+    """Pairs of photos (by hash) in an order in which one photo's pairs follow each other closely; `places` `(2,)`, NaN unknown.
+
+    A photo that `places` does not name takes its turn from the other one of its pair.
+    """
+    names = list(places)
+    turn = {names[k]: n for n, k in enumerate(order.along_curve(np.array([places[name] for name in names]).reshape(-1, 2)))}
+    return sorted(wanted, key=lambda p: sorted(turn[name] for name in p if name in turn))
 
 
 def following(count: int, steps: int) -> set[tuple[int, int]]:

@@ -79,15 +79,21 @@ def from_solver(camera: pycolmap.Camera) -> Camera:
 
 def pose_of(image: pycolmap.Image, offset: Sequence[float]) -> Pose:
     """Where an image's camera stands, in frame metres."""
-    centre = image.projection_center() + np.asarray(offset)
-    rotation = image.cam_from_world().rotation.matrix()
+    return pose(image.cam_from_world().rotation.matrix(), image.projection_center() + np.asarray(offset))
+
+
+def pose(rotation: Floats, centre: Floats) -> Pose:
+    """A world-to-camera rotation `(3, 3)` and a centre `(3,)` as a pose."""
     return Pose(float(centre[0]), float(centre[1]), float(centre[2]), tuple(float(v) for v in rotation.ravel()))
 
 
 def write_database(
     path: Path, roll: Roll, cameras: Mapping[str, Camera], camera_of: Mapping[str, str], shelves: Mapping[str, Path]
 ) -> None:
-    """A database of images and their keypoints: `camera_of` and `shelves` go by photo hash. Written whole or not at all."""
+    """A database of images and their keypoints: `camera_of` and `shelves` go by photo hash. Written whole or not at all.
+
+    Descriptors stay on the shelf: `matching` compares them there, the solver needs none, and they are nine tenths of the bytes.
+    """
     temporary = path.with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
     database = pycolmap.Database.open(temporary)
@@ -106,12 +112,33 @@ def write_database(
             frame = pycolmap.Frame(frame_id=number, rig_id=camera_number)
             frame.add_data_id(image.data_id)
             database.write_frame(frame, use_frame_id=True)
-            found = features.load(shelves[sha256], sha256)
-            database.write_keypoints(number, found.keypoints)
-            kind = pycolmap.FeatureExtractorType.SIFT
-            database.write_descriptors(number, pycolmap.FeatureDescriptors(kind, found.descriptors))
+            database.write_keypoints(number, features.keypoints(shelves[sha256], sha256))
     finally:
         database.close()
+    temporary.rename(path)
+
+
+def write_excerpt(
+    whole: Path,
+    path: Path,
+    roll: Roll,
+    cameras: Mapping[str, Camera],
+    camera_of: Mapping[str, str],
+    shelves: Mapping[str, Path],
+    pairs: Iterable[tuple[str, str]],
+) -> None:
+    """A database of some images (those of `camera_of`) with what `whole` knows of the `pairs` (by hash) among them."""
+    temporary = path.with_suffix(".part")
+    write_database(temporary, roll, cameras, camera_of, shelves)
+    source, target = pycolmap.Database.open(whole), pycolmap.Database.open(temporary)
+    try:
+        for one, other in pairs:
+            i, j = roll.images[one], roll.images[other]
+            if one in camera_of and other in camera_of and source.exists_two_view_geometry(i, j):
+                target.write_two_view_geometry(i, j, source.read_two_view_geometry(i, j))
+    finally:
+        source.close()
+        target.close()
     temporary.rename(path)
 
 
@@ -158,8 +185,23 @@ def keep_only(model: pycolmap.Reconstruction, ids: Collection[int]) -> None:
 
 def keep(folder: Path, model: pycolmap.Reconstruction, roll: Roll, shelf: Path) -> None:
     """Put together what a later survey needs to register into this model: the model, who is who, and the keypoints."""
+    keep_model(folder, model)
+    keep_roll(folder, roll, shelf)
+
+
+def keep_model(folder: Path, model: pycolmap.Reconstruction) -> None:
+    """The model of a block that was solved as a whole."""
     (folder / "model").mkdir(parents=True)
     model.write(folder / "model")
+
+
+def models(folder: Path) -> tuple[Path, ...]:
+    """The models a block is kept as: one, or several that overlap."""
+    return (folder / "model",) if (folder / "model").exists() else tuple(sorted(folder.glob("model-*")))
+
+
+def keep_roll(folder: Path, roll: Roll, shelf: Path) -> None:
+    """Who is who, and the keypoints, beside the models."""
     roll.write(folder)
     (folder / "features").mkdir()
     for sha256 in roll.images:
@@ -183,10 +225,9 @@ def posed(
     for name, camera in cameras.items():
         model.add_camera_with_trivial_rig(to_solver(camera, roll.cameras[name]))
     for sha256, number in roll.images.items():
-        pose = poses[sha256]
-        rotation = pose.matrix
-        shift = -rotation @ (pose.centre - np.asarray(offset))
-        pixels = features.load(shelf, sha256).keypoints[:, :2].astype(np.float64)
+        rotation = poses[sha256].matrix
+        shift = -rotation @ (poses[sha256].centre - np.asarray(offset))
+        pixels = features.keypoints(shelf, sha256)[:, :2].astype(np.float64)
         image = pycolmap.Image(name=sha256, keypoints=pixels, camera_id=roll.cameras[camera_of[sha256]], image_id=number)
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.column_stack([rotation, shift])))
     return model
