@@ -1,6 +1,6 @@
 """One camera model for all: flight plans with it, imagery projects with it, the simulator draws with it.
 
-Brown-Conrady radial and tangential distortion, as OpenCV and COLMAP's OPENCV model have it. Pixel coordinates count from the
+Brown-Conrady radial and tangential distortion, as OpenCV has it (k1, k2, p1, p2, k3) and COLMAP's OPENCV model without k3. Pixel coordinates count from the
 picture's outer corner, so the centre of the first pixel is (0.5, 0.5).
 """
 
@@ -27,6 +27,7 @@ class Camera:
     k2: float = 0.0
     p1: float = 0.0
     p2: float = 0.0
+    k3: float = 0.0
 
     def __post_init__(self) -> None:
         if self.width_px <= 0 or self.height_px <= 0 or self.focal_px <= 0:
@@ -62,6 +63,7 @@ class Camera:
             self.k2,
             self.p1,
             self.p2,
+            self.k3,
         )
 
     def project(self, points: Floats, pose: Pose) -> tuple[Floats, Floats]:
@@ -71,7 +73,7 @@ class Camera:
         with np.errstate(divide="ignore", invalid="ignore"):
             x, y = local[:, 0] / depth, local[:, 1] / depth
         r2 = x * x + y * y
-        radial = 1.0 + r2 * (self.k1 + r2 * self.k2)
+        radial = 1.0 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
         u = self.focal_px * (x * radial + 2 * self.p1 * x * y + self.p2 * (r2 + 2 * x * x)) + self.cx_px
         v = self.focal_px * (y * radial + self.p1 * (r2 + 2 * y * y) + 2 * self.p2 * x * y) + self.cy_px
         pixels = np.column_stack([u, v])
@@ -85,7 +87,7 @@ class Camera:
         x, y = xd.copy(), yd.copy()
         for _ in range(20):
             r2 = x * x + y * y
-            radial = 1.0 + r2 * (self.k1 + r2 * self.k2)
+            radial = 1.0 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
             dx = 2 * self.p1 * x * y + self.p2 * (r2 + 2 * x * x)
             dy = self.p1 * (r2 + 2 * y * y) + 2 * self.p2 * x * y
             x, y = (xd - dx) / radial, (yd - dy) / radial

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -149,23 +148,30 @@ def _dewarp(text: str) -> tuple[float, ...] | None:
 
 
 def nearest_camera(width_px: int, height_px: int, full: tuple[float, ...]) -> Camera:
-    """The nearest `Camera` (one focal length, no k3) to a lens (fx, fy, cx, cy, k1, k2, p1, p2, k3), over the whole picture."""
+    """The `Camera` (one focal length) of a lens (fx, fy, cx, cy, k1, k2, p1, p2, k3); where its two focal lengths differ, the nearest
+    one over the rays of the whole picture.
+    """
     fx, fy, cx, cy, k1, k2, p1, p2, k3 = full
-    gx, gy = np.meshgrid(np.linspace(-0.5, 0.5, 15) * width_px / fx, np.linspace(-0.5, 0.5, 15) * height_px / fy)
-    x, y = gx.ravel() * 1.05, gy.ravel() * 1.05  # undistorted rays; barrel lenses see a little more than the pinhole
-    r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
-    v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
+    same = Camera(width_px, height_px, fx, cx, cy, k1, k2, p1, p2, k3)
+    if fx == fy:
+        return same
+    gx, gy = np.meshgrid(np.linspace(0, width_px, 15), np.linspace(0, height_px, 15))
+    # Rays of a square pixel's lens through a picture stretched to it: the true rays.
+    rays = same.rays(np.column_stack([gx.ravel(), (gy.ravel() - cy) * fx / fy + cy]))
+    x, y = rays[:, 0], rays[:, 1]
+
+    def pixels(q: Floats) -> tuple[Floats, Floats]:
+        r2 = x * x + y * y
+        radial = 1 + r2 * (q[2] + r2 * (q[3] + r2 * q[6]))
+        u = x * radial + 2 * q[4] * x * y + q[5] * (r2 + 2 * x * x)
+        v = y * radial + q[4] * (r2 + 2 * y * y) + 2 * q[5] * x * y
+        return u, v
+
+    u, v = pixels(np.array([0, 0, k1, k2, p1, p2, k3]))
 
     def residual(q: Floats) -> Floats:
-        f, ccx, ccy, a, b, t1, t2 = q[0] * fx, q[1] * fx, q[2] * fx, *q[3:]
-        rad = 1 + r2 * (a + r2 * b)
-        du = f * (x * rad + 2 * t1 * x * y + t2 * (r2 + 2 * x * x)) + ccx - u
-        dv = f * (y * rad + t1 * (r2 + 2 * y * y) + 2 * t2 * x * y) + ccy - v
-        return np.concatenate([du, dv])
+        own_u, own_v = pixels(q[1:])
+        return np.concatenate([q[0] * fx * own_u + q[1] * fx - fx * u - cx, q[0] * fx * own_v + q[2] * fx - fy * v - cy])
 
-    start = np.array([1.0, cx / fx, cy / fx, k1, k2, p1, p2])
-    q = least_squares(residual, start).x
-    start_camera = Camera(width_px, height_px, float(q[0] * fx), float(q[1] * fx), float(q[2] * fx))
-    return replace(start_camera, k1=float(q[3]), k2=float(q[4]), p1=float(q[5]), p2=float(q[6]))
+    q = least_squares(residual, np.array([1.0, cx / fx, cy / fx, k1, k2, p1, p2, k3])).x
+    return Camera(width_px, height_px, *(float(value) for value in (*q[:3] * fx, *q[3:])))

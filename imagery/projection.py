@@ -24,9 +24,9 @@ OUTSIDE = np.float32(-1e4)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projector:
-    """One photo's lens and pose as the numbers `(22,)` that the compiled loops take.
+    """One photo's lens and pose as the numbers `(23,)` that the compiled loops take.
 
-    `numbers` = rotation (9), centre (3), focal, cx, cy, k1, k2, p1, p2, width, height, largest tan² off the axis.
+    `numbers` = rotation (9), centre (3), focal, cx, cy, k1, k2, p1, p2, width, height, largest tan² off the axis, k3.
     """
 
     numbers: Floats
@@ -36,7 +36,8 @@ class Projector:
         """The projector of a view; world places are then metres minus `offset_m`."""
         centre = pose.centre - np.array(offset_m)
         lens = (camera.focal_px, camera.cx_px, camera.cy_px, camera.k1, camera.k2, camera.p1, camera.p2)
-        return Projector(np.array([*pose.rotation, *centre, *lens, camera.width_px, camera.height_px, _widest(camera)]))
+        size = (camera.width_px, camera.height_px)
+        return Projector(np.array([*pose.rotation, *centre, *lens, *size, _widest(camera), camera.k3]))
 
     @property
     def centre(self) -> Floats:
@@ -90,7 +91,7 @@ def pixel(n: Floats, x: float, y: float, z: float) -> tuple[float, float, float]
     r2 = a * a + b * b
     if r2 > n[21]:
         return -1e4, -1e4, depth
-    radial = 1.0 + r2 * (n[15] + r2 * n[16])
+    radial = 1.0 + r2 * (n[15] + r2 * (n[16] + r2 * n[22]))
     u = n[12] * (a * radial + 2.0 * n[17] * a * b + n[18] * (r2 + 2.0 * a * a)) + n[13]
     v = n[12] * (b * radial + n[17] * (r2 + 2.0 * b * b) + 2.0 * n[18] * a * b) + n[14]
     return u, v, depth
@@ -111,7 +112,7 @@ def _over(n: Floats, xs: Floats, ys: Floats, z: Metres) -> tuple[Pixels, Pixels]
             a = (n[0] * dx + ax + n[2] * dz) * inverse
             b = (n[3] * dx + ay + n[5] * dz) * inverse
             r2 = a * a + b * b
-            radial = 1.0 + r2 * (n[15] + r2 * n[16])
+            radial = 1.0 + r2 * (n[15] + r2 * (n[16] + r2 * n[22]))
             u = n[12] * (a * radial + 2.0 * n[17] * a * b + n[18] * (r2 + 2.0 * a * a)) + n[13] - 0.5
             v = n[12] * (b * radial + n[17] * (r2 + 2.0 * b * b) + 2.0 * n[18] * a * b) + n[14] - 0.5
             seen = (depth > 1e-6) & (r2 <= n[21])

@@ -192,7 +192,7 @@ def _box(view: Projector, rotation: Floats, focal: float) -> tuple[float, float,
         ]
     )
     matrix = np.array([[n[12], 0, n[13]], [0, n[12], n[14]], [0, 0, 1.0]])
-    straight = cv2.undistortPoints(border[:, None], matrix, np.array([n[15], n[16], n[17], n[18]]))[:, 0]
+    straight = cv2.undistortPoints(border[:, None], matrix, np.array([n[15], n[16], n[17], n[18], n[22]]))[:, 0]
     rays = np.column_stack([straight, np.ones(len(straight))]) @ n[:9].reshape(3, 3) @ rotation.T
     x, y = rays[:, 0] / rays[:, 2] * focal, rays[:, 1] / rays[:, 2] * focal
     return float(x.min()), float(x.max()), float(y.min()), float(y.max())
@@ -246,7 +246,7 @@ def _look(n: Floats, turn: Floats, focal: float, left: float, top: float, rows: 
             r2 = a * a + b * b
             if r2 > n[21]:
                 continue
-            radial = 1.0 + r2 * (n[15] + r2 * n[16])
+            radial = 1.0 + r2 * (n[15] + r2 * (n[16] + r2 * n[22]))
             map_x[i, j] = n[12] * (a * radial + 2.0 * n[17] * a * b + n[18] * (r2 + 2.0 * a * a)) + n[13] - 0.5
             map_y[i, j] = n[12] * (b * radial + n[17] * (r2 + 2.0 * b * b) + 2.0 * n[18] * a * b) + n[14] - 0.5
     return map_x, map_y

@@ -116,9 +116,9 @@ def xmp(stamp: Stamp, camera: Camera) -> bytes:
         "CalibratedOpticalCenterX": f"{camera.cx_px:.6f}",
         "CalibratedOpticalCenterY": f"{camera.cy_px:.6f}",
     }
-    if any((camera.k1, camera.k2, camera.p1, camera.p2)):
+    if any((camera.k1, camera.k2, camera.p1, camera.p2, camera.k3)):
         centre = camera.cx_px - camera.width_px / 2, camera.cy_px - camera.height_px / 2
-        numbers = (camera.focal_px, camera.focal_px, *centre, camera.k1, camera.k2, camera.p1, camera.p2, 0.0)
+        numbers = (camera.focal_px, camera.focal_px, *centre, camera.k1, camera.k2, camera.p1, camera.p2, camera.k3)
         fields["DewarpData"] = f"{stamp.at:%Y-%m-%d};" + ",".join(f"{n:.9f}" for n in numbers)
         fields["DewarpFlag"] = "0"
     if place.rtk:

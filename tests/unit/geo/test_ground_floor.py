@@ -134,13 +134,13 @@ def test_a_nadir_camera_sees_east_on_the_right_when_it_faces_north() -> None:
 
 def test_projection_agrees_with_opencv_and_rays_undo_it() -> None:
     """The camera model is OpenCV's, shifted by half a pixel, and its inverse is exact to a thousandth of a pixel."""
-    camera = Camera(1600, 1200, 1300.0, 811.0, 590.0, k1=-0.08, k2=0.02, p1=0.001, p2=-0.0007)
+    camera = Camera(1600, 1200, 1300.0, 811.0, 590.0, k1=-0.08, k2=0.02, p1=0.001, p2=-0.0007, k3=-0.01)
     pose = Pose.looking(5, -3, 70, yaw_deg=33, pitch_deg=-80, roll_deg=4)
     rng = np.random.default_rng(1)
     points = np.column_stack([rng.uniform(-20, 20, 50), rng.uniform(-20, 20, 50), rng.uniform(0, 8, 50)])
     pixels, _ = camera.project(points, pose)
     matrix = np.array([[camera.focal_px, 0, camera.cx_px], [0, camera.focal_px, camera.cy_px], [0, 0, 1]])
-    distortion = np.array([camera.k1, camera.k2, camera.p1, camera.p2])
+    distortion = np.array([camera.k1, camera.k2, camera.p1, camera.p2, camera.k3])
     oracle, _ = cv2.projectPoints(points, cv2.Rodrigues(pose.matrix)[0], -pose.matrix @ pose.centre, matrix, distortion)
     assert np.abs(pixels - oracle.reshape(-1, 2)).max() < 1e-6
     directions = camera.rays(pixels)

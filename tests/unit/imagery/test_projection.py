@@ -8,7 +8,7 @@ from geo.frames import Pose
 from imagery.projection import OUTSIDE, Projector
 
 OFFSET = (300_000.0, 3_000_000.0, 0.0)
-LENS = Camera(4000, 3000, 2900.0, 2010.0, 1490.0, -0.12, 0.05, 0.001, -0.0005)
+LENS = Camera(4000, 3000, 2900.0, 2010.0, 1490.0, -0.12, 0.05, 0.001, -0.0005, 0.004)
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, -90, 0), (33, -80, 2), (210, -65, -5)])
