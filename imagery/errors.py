@@ -15,5 +15,9 @@ class ReconstructionError(ImageryError):
     """The photos do not make a block: too few, no overlap, or no scale."""
 
 
+class ControlError(ImageryError):
+    """Ground control that cannot be read or does not fit the photos."""
+
+
 class SurveyError(ImageryError):
     """A survey cannot be built, adopted or opened."""

@@ -15,11 +15,15 @@ from scipy import ndimage
 from geo.area import Area
 from geo.grid import Grid
 from imagery import raster
+from imagery.control import ControlReport, Role
 from imagery.quality import Quality
 from imagery.reasons import Reason
 from imagery.reconstruct import Block, Method
 from imagery.residual import Residual
 from imagery.surface import native_gsd_m
+
+_CONTROL_OFF_M = 5.0  # a hand-held receiver is better than this
+_ANY_GPS_M = 1000.0  # receivers farther off than this from where surveyed points hold the block are of another place
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def quality(
             "gps",
             stats.gps_residual_m,
             5.0,
-            15.0,
+            15.0 if stats.control is None or not stats.control.used else _ANY_GPS_M,
             "与照片定位相差 {value:.1f} 米（上限 {limit}）。",
             "The cameras lie {value:.1f} m off their GPS places (limit {limit}).",
         ),
@@ -103,9 +107,10 @@ def quality(
             "整体倾斜 {value:.1f}°（上限 {limit}°）。",
             "The block is tilted by {value:.1f}° (limit {limit}°).",
         ),
+        *_controlled(stats.control),
         *_shared(share, gap, shifts, grid),
     )
-    reasons = [*notes, *stats.notes]
+    reasons = [*notes, *stats.notes, *(stats.control.reasons if stats.control is not None else ())]
     if has_reference and given_nadir:
         reasons.append(
             Reason(
@@ -131,6 +136,7 @@ def quality(
         fell_back=stats.fell_back or (has_reference and given_nadir),
         accepted=not any(r.refuses for r in reasons),
         reasons=tuple(reasons),
+        control=stats.control,
     )
 
 
@@ -175,6 +181,38 @@ def coverage(area: Area, grid: Grid, ortho: Path) -> tuple[float, str]:
     row, col = ndimage.center_of_mass(names == int(np.argmax(sizes)) + 1)
     place = grid.frame.lonlat(small.west_m + (col + 0.5) * small.gsd_m, small.north_m - (row + 0.5) * small.gsd_m)
     return share, f"{sizes.max() * small.gsd_m**2:.0f} m², {place.lon_deg:.6f}, {place.lat_deg:.6f}"
+
+
+def _controlled(control: ControlReport | None) -> tuple[_Gate, ...]:
+    """Gates of surveyed points; a survey that they do not hold they only warn of. Pixels tell marks and poses, metres the survey."""
+    if control is None:
+        return ()
+    return (
+        _Gate(
+            "control",
+            control.px(Role.CONTROL),
+            3.0,
+            np.inf,
+            "控制点残差 {value:.1f} 像素（应≤{limit}）。",
+            "Control points are missed by {value:.1f} px (at most {limit}).",
+        ),
+        _Gate(
+            "control_plan",
+            control.xy_m(Role.CONTROL),
+            0.5,
+            _CONTROL_OFF_M if control.used else np.inf,
+            "控制点平面残差 {value:.2f} 米（上限 {limit} 米）。",
+            "Control points are missed by {value:.2f} m in plan (limit {limit} m).",
+        ),
+        _Gate(
+            "control_scale",
+            None if control.scale_error is None else abs(control.scale_error),
+            0.005,
+            0.05 if control.used else np.inf,
+            "控制点间距与实测相差 {value:.2%}（上限 {limit:.1%}）。",
+            "Distances between control points are off by {value:.2%} (limit {limit:.1%}).",
+        ),
+    )
 
 
 def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tuple[_Gate, ...]:

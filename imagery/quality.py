@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imagery.control import ControlReport
 from imagery.reasons import Reason
 
 
@@ -29,3 +30,4 @@ class Quality:
     fell_back: bool
     accepted: bool
     reasons: tuple[Reason, ...] = ()
+    control: ControlReport | None = None

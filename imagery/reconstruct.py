@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from geo.camera import Camera
 from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
+from imagery.control import Control, ControlReport
 from imagery.errors import ReconstructionError
 from imagery.photos import Photo
 from imagery.reasons import Reason, read_all
@@ -61,7 +62,8 @@ class BlockStats:
     places against the photos' own after alignment; `agl_m` the median height of the cameras over the points they see;
     `agl_ratio` that height over the photos' height above take-off; `tilt_deg` the angle of the mean optical axis to straight
     down; `tie_residual_px` the mean error, in the new photos, of points shared with the frozen reference; `focal_change` the
-    solved focal length over the promised one, less one. `fell_back` says that the wanted method failed; `notes` say why, and
+    solved focal length over the promised one, less one; `control` how ground control was used and met.
+    `fell_back` says that the wanted method failed; `notes` say why, and
     what to watch.
     """
 
@@ -80,6 +82,7 @@ class BlockStats:
     unregistered: tuple[tuple[str, str], ...] = ()  # (photo name, reason)
     notes: tuple[Reason, ...] = ()
     cpu_s: Mapping[str, float] = field(default_factory=dict)
+    control: ControlReport | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,6 +225,8 @@ class Block:
             stats = record["stats"]
             stats["method"] = Method(stats["method"])
             stats["notes"] = read_all(stats["notes"])
+            if stats.get("control") is not None:
+                stats["control"] = ControlReport.of_record(stats["control"])
             stats["unregistered"] = tuple((name, reason) for name, reason in stats["unregistered"])
             return Block(
                 frame=Frame(record["epsg"]),
@@ -249,10 +254,13 @@ class Reconstructor(Protocol):
         workdir: Path,
         *,
         reference: Block | None = None,
+        control: Control | None = None,
         progress: Progress = silent,
     ) -> Block:
         """Poses of the photos in the metres of `frame`; with a reference, in the reference's own placing of it.
 
+        `control`, its marks by photo hash (`Control.of`), holds a block that has no reference; one with a reference, or with given
+        poses, is only measured against it. The stats tell what came of it.
         Work is kept in `workdir` and taken up again after an interruption. Photos that fit nowhere are left out and named in the
         stats. Raises ReconstructionError when no block can be made.
         """

@@ -24,7 +24,8 @@ from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
 from imagery import adoption, ground, judge, laying, orthorectify, residual, surface
-from imagery.errors import SurveyError
+from imagery.control import Control, ControlReport
+from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
 from imagery.quality import Quality
 from imagery.reasons import Reason, read_all
@@ -110,6 +111,8 @@ class Survey:
             grid = dict(record["grid"])
             quality = dict(record["quality"])
             quality["reasons"] = read_all(quality["reasons"])
+            if quality.get("control") is not None:
+                quality["control"] = ControlReport.of_record(quality["control"])
             paths = {name: _within(folder, record[name]) for name in _PATHS if name not in _LAYERS or name in record}
             ortho = paths.pop("ortho")
             if ortho is None:
@@ -148,20 +151,27 @@ def build(
     *,
     reconstructor: Reconstructor,
     reference: Survey | None = None,
+    control: Control | None = None,
     survey_id: str | None = None,
     gsd_m: float | None = None,
     progress: Progress = silent,
 ) -> Survey:
     """Photos to a survey in `folder`: block, surface, orthophoto, residual against the reference, quality.
 
-    With a reference the survey is registered into its block and written on its grid. A poor survey comes back with
-    `quality.accepted` False and the reasons; SurveyError and ReconstructionError mean that there is none at all.
+    With a reference the survey is registered into its block and written on its grid. `control`, in the area's frame, holds a
+    survey that has no reference and measures one that has. A poor survey comes back with
+    `quality.accepted` False and the reasons; SurveyError and ReconstructionError mean that there is none at all;
+    ControlError that the control does not fit the photos or the area.
     """
     if (folder / RECORD).exists():
         return Survey.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
     notes: list[Reason] = []
-    block = _block(photos, area, folder, reconstructor, reference, progress)
+    if control is not None:
+        if control.frame != area.frame:
+            raise ControlError(f"{control.source}: read in EPSG:{control.frame.epsg}, the area works in EPSG:{area.frame.epsg}")
+        control = control.of(photos)
+    block = _block(photos, area, folder, reconstructor, reference, control, progress)
     grid = reference.grid if reference is not None else area.grid(gsd_m or _gsd(area, surface.native_gsd_m(block)))
     files = _files(block, grid, folder, progress)
     if reference is not None and _stands_alone(block, reference) and not (folder / "laid").exists():
@@ -272,6 +282,20 @@ def area_from_photos(photos: Sequence[Photo], name: str) -> Area:
     return Area(AreaId(f"photos-{key}"), name, frame.to_degrees(outline), gsd_m=_rounded(camera.gsd_m(height)), epsg=frame.epsg)
 
 
+def area_from_control(control: Control, photos: Sequence[Photo], name: str) -> Area:
+    """The area that surveyed points stand in, for photos that know no place: their hull and a part of its width around it.
+
+    Raises SurveyError when the points do not span an area.
+    """
+    hull = MultiPoint([(p.x_m, p.y_m) for p in control.points]).convex_hull
+    if not isinstance(hull, Polygon):
+        raise SurveyError(f"{control.source}: {len(control.points)} points span no area: draw the area on the map instead")
+    outline = hull.buffer(0.1 * math.sqrt(hull.area), quad_segs=4).simplify(0.5)
+    key = hashlib.sha256("\n".join(sorted(p.sha256 for p in photos)).encode()).hexdigest()[:8]
+    assert isinstance(outline, Polygon)
+    return Area(AreaId(f"control-{key}"), name, control.frame.to_degrees(outline), gsd_m=_GSD_STEP_M, epsg=control.frame.epsg)
+
+
 def _gsd(area: Area, native_m: float) -> float:
     """The area's ground sampling, or the photos' own where they are coarser."""
     return area.gsd_m if native_m <= area.gsd_m * 1.05 else _rounded(native_m)
@@ -282,12 +306,18 @@ def _rounded(gsd_m: float) -> float:
 
 
 def _block(
-    photos: Sequence[Photo], area: Area, folder: Path, reconstructor: Reconstructor, reference: Survey | None, progress: Progress
+    photos: Sequence[Photo],
+    area: Area,
+    folder: Path,
+    reconstructor: Reconstructor,
+    reference: Survey | None,
+    control: Control | None,
+    progress: Progress,
 ) -> Block:
     if (folder / "block" / "block.json").exists():
         return Block.load(folder / "block", photos)
     known = Block.load(reference.block) if reference is not None and reference.block is not None else None
-    block = reconstructor.reconstruct(photos, area.frame, folder / "work", reference=known, progress=progress)
+    block = reconstructor.reconstruct(photos, area.frame, folder / "work", reference=known, control=control, progress=progress)
     return block.save(folder / "block")
 
 

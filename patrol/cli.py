@@ -150,13 +150,17 @@ def ingest(
     photos: Annotated[str, typer.Argument(help="folder of photos of one flight or day, or s3://bucket/prefix?endpoint=…")],
     area: Annotated[str, typer.Option(help="id of the area")],
     day: Annotated[str | None, typer.Option("--date", help="day the photos were taken, 2026-11-23")] = None,
+    control: Annotated[
+        Path | None, typer.Option(help="ground control: gcp_list.txt, CSV or GeoJSON; default: the photos' own")
+    ] = None,
+    check: Annotated[list[str] | None, typer.Option(help="name of a point that only measures; may be repeated")] = None,
     json_: Json = False,
 ) -> None:
     """Photos to a survey, registered into the area's reference."""
     from patrol.pipeline import surveying
 
     with _work() as work, terminal.bar(json_) as progress, work.photos(photos, progress) as folder:
-        done = surveying.ingest(work, folder, area, _day(day), by=BY, progress=progress)
+        done = surveying.ingest(work, folder, area, _day(day), by=BY, control=control, checks=check or (), progress=progress)
     _say_survey(done.survey, done.left_out, json_)
 
 
@@ -214,7 +218,12 @@ def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool)
     from imagery.reasons import read_all
 
     q = survey.quality
-    rows = [(name, q.get(name)) for name in q if name != "reasons"]
+    rows = [(name, q.get(name)) for name in q if name not in ("reasons", "control")]
+    for point in (q.get("control") or {}).get("points", ()):
+        off = [point["east_m"], point["north_m"], point["up_m"]]
+        metres = ", ".join("—" if v is None else f"{v:+.2f}" for v in off)
+        px = "—" if point["px"] is None else f"{point['px']:.1f}"
+        rows.append((f"{point['role']} {point['name']}", f"{metres} m · {px} px · {point['marks']}"))
     made = table(f"成果 survey {survey.id}", ("质量 quality", ""), rows)
     for name, why in left_out:
         terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False)

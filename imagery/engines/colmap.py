@@ -21,8 +21,23 @@ import pycolmap
 from geo.camera import Camera
 from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
-from imagery.engines import features, inparts, judging, large, mapping, matching, pairs, parts, placing, store
+from imagery.control import Control, ControlReport
+from imagery.engines import (
+    features,
+    grounding,
+    inparts,
+    judging,
+    large,
+    mapping,
+    matching,
+    pairs,
+    parts,
+    placing,
+    settling,
+    store,
+)
 from imagery.engines.features import Recipe
+from imagery.engines.grounding import Laid
 from imagery.engines.inparts import Job
 from imagery.engines.large import Joined
 from imagery.engines.parts import Part
@@ -63,6 +78,7 @@ class ColmapReconstructor:
         workdir: Path,
         *,
         reference: Block | None = None,
+        control: Control | None = None,
         progress: Progress = silent,
     ) -> Block:
         """See `Reconstructor`. The block's folder lies in `workdir`; `Block.save` copies it to where it shall stay."""
@@ -70,7 +86,7 @@ class ColmapReconstructor:
         unique = tuple({p.sha256: p for p in photos}.values())
         if len(unique) < 3:
             raise ReconstructionError(f"{len(unique)} photos make no block: a survey needs at least three that overlap")
-        run = _Run(self, unique, frame, workdir, reference, progress)
+        run = _Run(self, unique, frame, workdir, reference, control, progress)
         done = run.folder / "block"
         if (done / "block.json").exists():
             return Block.load(done, unique)
@@ -90,9 +106,11 @@ class _Run:
         frame: Frame,
         workdir: Path,
         reference: Block | None,
+        control: Control | None,
         progress: Progress,
     ) -> None:
         self.engine, self.photos, self.frame, self.progress = engine, photos, frame, progress
+        self.control = control
         self.recipe = engine.recipe
         if reference is not None and (reference.folder / "engine" / "roll.json").exists():
             self.recipe = Roll.read(reference.folder / "engine").recipe
@@ -100,6 +118,8 @@ class _Run:
         parts += sorted(p.sha256 for p in photos)
         if reference is not None:
             parts += [repr(v) for v in reference.views]
+        if control is not None:
+            parts.append(control.fingerprint)
         self.folder = workdir / f"run-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
         self.shelf = (engine.shelf or workdir / "features") / self.recipe.shelf
         self.places = placing.told(photos, frame)
@@ -148,13 +168,14 @@ class _Run:
 
             found, notes = inparts.first(job, solve_part, places_of, free_lenses=free, free_focals=guess)
             self.notes += notes
+            found = self._onto_control(found, job)
             return self._finish_joined(job, found, self._offset(), method, fell_back=fell_back)
 
         def solve() -> pycolmap.Reconstruction:
             self.progress(0, 2, "mapping")
             model = self._solved(database, len(readable), guess)
             self.progress(1, 2, "mapping")
-            return self._placed(database, model, roll, free, guess)
+            return self._placed(database, model, roll, free, guess, self.control)
 
         model = self._model("first", solve)
         self.progress(2, 2, "mapping")
@@ -441,29 +462,69 @@ class _Run:
 
     def _offset(self) -> tuple[float, float, float]:
         known = self.places.xy[np.isfinite(self.places.xy).all(axis=1)]
+        if self.control is not None:  # surveyed points of the area itself: receivers may be silent, or wild
+            known = np.array([[p.x_m, p.y_m] for p in self.control.points])
         middle = np.floor(np.median(known, axis=0)) if len(known) else np.zeros(2)
         return float(middle[0]), float(middle[1]), 0.0
 
     def _placed(
-        self, database: Path, model: pycolmap.Reconstruction, roll: Roll, free: set[int], guess: bool
+        self,
+        database: Path,
+        model: pycolmap.Reconstruction,
+        roll: Roll,
+        free: set[int],
+        guess: bool,
+        control: Control | None = None,
     ) -> pycolmap.Reconstruction:
-        """Laid onto GPS, then adjusted with the positions as soft priors, then laid once more."""
+        """On the ground; what was learnt of control on the way is kept beside the model."""
         ids = sorted(model.reg_image_ids())
-        places = self._places(roll, ids, self._offset())
-        limit = mapping.tolerance_px(list(model.cameras.values()), self.recipe.long_side_px)
-        mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
-        # A single line of photos is not held about its own axis by positions: adjust it freely, and lay it by the cameras' gaze.
-        soft = None if placing.is_line(places) else (ids, places)
-        workers = self.engine.workers
-        mapping.drop_wrong(model, 2 * limit)
-        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=workers, places=soft)
-        model = mapping.triangulate(database, model, self.folder / "scratch")
-        mapping.drop_wrong(model, 2 * limit)
-        mapping.adjust(model, free_lenses=free, free_focals=guess, workers=workers, places=soft)
-        mapping.drop_wrong(model, limit)
-        mapping.transform(model, placing.lay(*mapping.centres_and_axes(model, ids), places))
-        model.update_point_3d_errors()
+        offset = np.array(self._offset())
+        model, laid = settling.settle(
+            database,
+            model,
+            self.folder / "scratch",
+            ids,
+            self._places(roll, ids, self._offset()),
+            long_side_px=self.recipe.long_side_px,
+            free_lenses=free,
+            free_focals=guess,
+            workers=self.engine.workers,
+            control=None if control is None else (control, roll.images, offset),
+        )
+        if laid is not None:
+            laid.write(self.folder / "laid.json")
         return model
+
+    def _onto_control(self, found: Joined, job: Job) -> Joined:
+        """A block of parts is never in the solver as a whole: it is laid onto its control as it is, and not bent."""
+        if self.control is None:
+            return found
+        ids, offset = found.piece.ids.tolist(), self._offset()
+        number = {job.roll.images[p.sha256]: p for p in self.photos if p.sha256 in job.roll.images}
+        stands = [
+            grounding.Standing(number[i], store.pose(found.piece.rotations[k], found.piece.centres[k])) for k, i in enumerate(ids)
+        ]
+        names = {store.camera_name(p): job.roll.cameras[store.camera_name(p)] for p in number.values()}
+        lenses = {name: store.from_solver(found.cameras[n]) for name, n in names.items() if n in found.cameras}
+        similarity, laid = grounding.laid_onto(
+            self.control, stands, lenses, np.array(offset), self._places(job.roll, ids, offset), self.recipe.long_side_px
+        )
+        laid.write(self.folder / "laid.json")
+        return found if similarity is None else replace(found, piece=found.piece.moved(similarity))
+
+    def _measured(
+        self, own: Sequence[Photo], poses: Sequence[Pose], cameras: Mapping[str, Camera], offset: tuple[float, float, float]
+    ) -> ControlReport | None:
+        """How the finished block meets its control; it was used where the block was laid onto it, and is a check elsewhere."""
+        if self.control is None:
+            return None
+        kept = self.folder / "laid.json"
+        laid = Laid.read(kept) if kept.exists() else Laid(used=False)
+        stands = [
+            grounding.Standing(photo, replace(pose, x_m=pose.x_m - offset[0], y_m=pose.y_m - offset[1], z_m=pose.z_m - offset[2]))
+            for photo, pose in zip(own, poses, strict=True)
+        ]
+        return grounding.measured(self.control, stands, cameras, np.array(offset), laid, self.recipe.long_side_px)
 
     def _finish(
         self,
@@ -538,6 +599,7 @@ class _Run:
             unregistered=missing,
             notes=(*self.notes, *judged.notes),
             cpu_s=dict(self.cpu),
+            control=self._measured(own, poses, cameras, offset),
         )
         keep = self.folder / "kept.tmp"
         shutil.rmtree(keep, ignore_errors=True)

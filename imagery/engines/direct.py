@@ -22,7 +22,8 @@ from scipy.spatial.transform import Rotation
 from geo.camera import Camera
 from geo.frames import Floats, Frame, LonLat, Pose
 from geo.progress import Progress, silent
-from imagery.engines import features, judging, mapping, matching, pairs, placing, store
+from imagery.control import Control, ControlReport
+from imagery.engines import features, grounding, judging, mapping, matching, pairs, placing, store
 from imagery.engines.features import Recipe
 from imagery.errors import ReconstructionError
 from imagery.lenses import nearest_camera
@@ -62,9 +63,12 @@ class DirectReconstructor:
         workdir: Path,
         *,
         reference: Block | None = None,
+        control: Control | None = None,
         progress: Progress = silent,
     ) -> Block:
-        """See `Reconstructor`. Given poses share their frame by themselves: the reference is not needed and not used."""
+        """See `Reconstructor`. Given poses share their frame by themselves: the reference is not needed and not used,
+        and control is only measured.
+        """
         mapping.quiet()
         unique = tuple({p.sha256: p for p in photos}.values())
         own = [(p, *known) for p in unique if (known := self.given.of(p)) is not None]
@@ -95,7 +99,14 @@ class DirectReconstructor:
             cameras=cameras,
             views=views,
             points=points,
-            stats=replace(judged, given=len(unique), reprojection_px=error, method=Method.GIVEN, unregistered=missing),
+            stats=replace(
+                judged,
+                given=len(unique),
+                reprojection_px=error,
+                method=Method.GIVEN,
+                unregistered=missing,
+                control=None if control is None else self._measured(control, own, names, offset),
+            ),
             folder=engine,
             track_view=found.view,
             track_point=found.point,
@@ -104,6 +115,24 @@ class DirectReconstructor:
         saved = block.save(run / "block")
         shutil.rmtree(engine, ignore_errors=True)
         return saved
+
+    def _measured(
+        self,
+        control: Control,
+        own: Sequence[tuple[Photo, Pose, Camera]],
+        names: Mapping[Camera, str],
+        offset: tuple[float, float, float],
+    ) -> ControlReport:
+        """How the given poses meet surveyed points."""
+        numbers = {p.sha256: i + 1 for i, (p, _, _) in enumerate(own)}
+        roll = store.Roll(self.recipe, numbers, {n: i + 1 for i, n in enumerate(names.values())})
+        cameras = {name: camera for camera, name in names.items()}
+        model = store.posed(
+            roll, cameras, {p.sha256: names[c] for p, _, c in own}, {p.sha256: pose for p, pose, _ in own}, offset, None
+        )
+        limit = grounding.mark_limit_px(model, self.recipe.long_side_px)
+        known = {i + 1: p.name for i, (p, _, _) in enumerate(own)}
+        return grounding.report(model, control, numbers, known, np.array(offset), limit_px=limit, laid=grounding.Laid(used=False))
 
     def _triangulated(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from imagery.photos import Photo
 from imagery.reconstruct import View
 
 _GIMBAL_SIGMA_RAD = math.radians(1.0)
+_INDEPENDENT = 4.0
+_SHIFT_SIGMA_M = 10.0  # by which all receivers of a flight may be off together against a survey: datum, weather, old orbits
+_ANY_LEVEL_M = 1000.0  # heights over the ellipsoid, the sea or the take-off: between them lies whatever it is
 _UNKNOWN_GAZE_SIGMA_RAD = math.radians(15.0)  # real flights with a gimbal at -75 degrees and no word of it in the files
 
 
@@ -39,6 +43,36 @@ class Places:
     gaze: Floats
     gaze_known: bool
     z_source: str
+
+    def unknown(self) -> Places:
+        """The same photos without any position."""
+        return replace(self, xy=np.full_like(self.xy, np.nan), z=np.full_like(self.z, np.nan))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Points of the ground that a block has and that were surveyed: `block` `(n, 3)` in its own coordinates, `survey` `(n, 3)` metres
+    with standard deviations `sigma` `(n, 3)`. Where `heights_known` is False the surveyed heights only say "all on one level".
+    """
+
+    block: Floats
+    survey: Floats
+    sigma: Floats
+    heights_known: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the points alone place a block: three or more, not on one line."""
+        if len(self.survey) < 3:
+            return False
+        spread = np.linalg.svd(self.survey[:, :2] - self.survey[:, :2].mean(axis=0), compute_uv=False)
+        return bool(spread[1] > max(0.02 * spread[0], 0.5))
+
+    def without(self, index: int) -> Ground:
+        """All points but one."""
+        return Ground(
+            np.delete(self.block, index, 0), np.delete(self.survey, index, 0), np.delete(self.sigma, index, 0), self.heights_known
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,54 +131,146 @@ def _heights(photos: Sequence[Photo]) -> tuple[Floats, Floats, str]:
     return ellipsoid, np.full(len(photos), 2.0 if level else 10.0), "none that can be trusted"
 
 
-def lay(centres: Floats, axes: Floats, places: Places) -> Similarity:
-    """The similarity that brings camera centres `(n, 3)` and optical axes `(n, 3)` of a block onto the photos' own places.
+def lay(centres: Floats, axes: Floats, places: Places, ground: Ground | None = None) -> Similarity:
+    """The similarity that brings camera centres `(n, 3)` and optical axes `(n, 3)` of a block onto the photos' own places and onto
+    surveyed points of the ground.
 
-    Robust to a few wild positions. Raises ReconstructionError with fewer than three positions, or all in one spot.
+    Robust to a few wild positions. Surveyed points decide where they speak: the receivers of the photos may then all be off by one
+    shift, which is solved along; their heights and the surveyed ones may count from different datums, the surveyed one wins where
+    it was measured. Raises ReconstructionError with fewer than three positions and three points, or all in one spot.
     """
     known: NDArray[np.bool_] = np.asarray(np.isfinite(places.xy).all(axis=1))
-    if known.sum() < 3:
-        raise ReconstructionError(
-            f"only {int(known.sum())} of the {len(centres)} matched photos carry a position: the block has no scale. "
-            "Use photos with GPS, or register them into an earlier survey of the place"
-        )
-    spread = float(np.linalg.norm(places.xy[known] - np.median(places.xy[known], axis=0), axis=1).max())
-    if spread < 2.0:
-        raise ReconstructionError(
-            f"all photos were taken within {spread:.1f} m of one spot: fly lines over the area, not a turn in place"
-        )
-    start = _start(centres, axes, places, known)
-    count = len(centres)
-    sigma_axis = (_GIMBAL_SIGMA_RAD if places.gaze_known else _UNKNOWN_GAZE_SIGMA_RAD) * math.sqrt(count)
+    if ground is not None and ground.holds:
+        start = _start_on(ground)
+    else:
+        _check(known, places, ground)
+        start = _start(centres, axes, places, known)
     tall = known & np.isfinite(places.z)
-    middle = centres[known].mean(axis=0)
+    middle = centres[known].mean(axis=0) if known.any() else centres.mean(axis=0)
     local = centres - middle
     r0 = Rotation.from_matrix(start.rotation)
     origin = start.apply(middle[None])[0]
-    z_origin = float(np.median(places.z[tall])) if tall.any() else 0.0
-    target = np.column_stack([places.xy - origin[:2], places.z - z_origin])
+    z_origin = (
+        float(np.median(places.z[tall])) if tall.any() else float(origin[2]) if ground is not None and ground.holds else 0.0
+    )
+    zero = np.array([origin[0], origin[1], z_origin])
+    sigma_axis = (_GIMBAL_SIGMA_RAD if places.gaze_known else _UNKNOWN_GAZE_SIGMA_RAD) * math.sqrt(len(centres))
+    # Receivers of one flight drift together: against a survey their positions count as a few independent ones, not as one each.
+    sigma_xy = places.sigma_xy * (1.0 if ground is None else math.sqrt(max(1.0, known.sum() / _INDEPENDENT)))
+    surveyed = None if ground is None or len(ground.block) == 0 else _Surveyed(ground, middle, zero, bool(tall.any()), places)
 
     def unpack(q: Floats) -> tuple[float, Rotation, Floats]:
         return start.scale * math.exp(q[0]), Rotation.from_rotvec(q[1:4]) * r0, q[4:7]
 
     def residual(q: Floats) -> Floats:
         scale, rotation, shift = unpack(q)
-        placed = scale * rotation.apply(local) + shift
-        parts = [((placed - target)[known, :2] / places.sigma_xy[known, None]).ravel()]
-        parts.append((placed - target)[tall, 2] / places.sigma_z[tall])
+        placed = scale * rotation.apply(local) + shift + zero
+        off = placed[:, :2] - places.xy - q[7:9]
+        parts = [(off[known] / sigma_xy[known, None]).ravel()]
+        parts.append((placed[tall, 2] - places.z[tall] - q[9]) / places.sigma_z[tall])
         parts.append(((rotation.apply(axes) - places.gaze) / sigma_axis).ravel())
-        if not tall.any():
-            parts.append(shift[2:3])
+        if surveyed is None:
+            parts.append(q[7:11])  # the receivers' word is the last
+            if not tall.any():
+                parts.append(shift[2:3])
+        else:
+            parts += surveyed.residuals(scale, rotation, shift, q[7:11])
         return np.concatenate(parts)
 
-    start_q = np.zeros(7)
-    if tall.any():
-        start_q[6] = float(np.median(target[tall, 2] - start.scale * r0.apply(local[tall])[:, 2]))
-    solved = least_squares(residual, start_q, loss="soft_l1", x_scale=np.array([0.01, 0.01, 0.01, 0.01, 1, 1, 1]))
+    start_q = np.zeros(11)
+    if tall.any() and (ground is None or not ground.holds):
+        start_q[6] = float(np.median(places.z[tall] - z_origin - start.scale * r0.apply(local[tall])[:, 2]))
+    if surveyed is not None and ground is not None and ground.holds and tall.any():
+        start_q[6] = origin[2] - z_origin
+        start_q[7:11] = surveyed.first_shifts(start.apply(centres), known, tall)
+        if surveyed.level_free:
+            start_q[6] -= start_q[9]
+            start_q[10], start_q[9] = -start_q[9], 0.0
+    solved = least_squares(
+        residual, start_q, loss="soft_l1", x_scale=np.array([0.01, 0.01, 0.01, 0.01, 1, 1, 1, 1, 1, 1, 1]), max_nfev=400
+    )
     scale, rotation, shift = unpack(solved.x)
     matrix = rotation.as_matrix()
-    total = shift + np.array([origin[0], origin[1], z_origin]) - scale * matrix @ middle
-    return Similarity(scale, matrix, total)
+    return Similarity(scale, matrix, shift + zero - scale * matrix @ middle)
+
+
+def _check(known: NDArray[np.bool_], places: Places, ground: Ground | None) -> None:
+    """Raises ReconstructionError when the positions do not place a block."""
+    if known.sum() < 3:
+        if ground is not None:
+            raise ReconstructionError(
+                f"{len(ground.block)} 个像控点能在两张以上照片中定位，且照片没有 GPS：至少要三个不在一条直线上的像控点。 "
+                f"Only {len(ground.block)} control points are found in two photos or more and the photos carry no GPS: three that are "
+                "not on one line are needed"
+            )
+        raise ReconstructionError(
+            f"only {int(known.sum())} of the {len(known)} matched photos carry a position: the block has no scale. "
+            "Use photos with GPS, give ground control points, or register them into an earlier survey of the place"
+        )
+    spread = float(np.linalg.norm(places.xy[known] - np.median(places.xy[known], axis=0), axis=1).max())
+    if spread < 2.0:
+        raise ReconstructionError(
+            f"all photos were taken within {spread:.1f} m of one spot: fly lines over the area, not a turn in place"
+        )
+
+
+class _Surveyed:
+    """What surveyed points add to a laying: their own distances, and what the receivers' common shift and the level may be.
+
+    Parameters: the receivers' shift east, north and up, and how much the surveyed level lies too low.
+    """
+
+    def __init__(self, ground: Ground, middle: Floats, zero: Floats, tall: bool, places: Places) -> None:
+        self.local, self.target, self.sigma = ground.block - middle, ground.survey - zero, ground.sigma
+        self.zero, self.places = zero, places
+        trusted = tall and not places.z_source.startswith("none")
+        self.level_free = trusted and not ground.heights_known
+        up, level = (1e-3, _ANY_LEVEL_M) if self.level_free else (_ANY_LEVEL_M, 1e-3)
+        self.shift_sigma = np.array([_SHIFT_SIGMA_M, _SHIFT_SIGMA_M, up, level])
+
+    def residuals(self, scale: float, rotation: Rotation, shift: Floats, shifts: Floats) -> list[Floats]:
+        """In standard deviations."""
+        off = scale * rotation.apply(self.local) + shift - self.target
+        off[:, 2] -= shifts[3]
+        return [(off / self.sigma).ravel(), shifts / self.shift_sigma]
+
+    def first_shifts(self, placed: Floats, known: NDArray[np.bool_], tall: NDArray[np.bool_]) -> Floats:
+        """Where the solution starts, from cameras `(n, 3)` placed by the points alone."""
+        plan = np.median(placed[known, :2] - self.places.xy[known], axis=0)
+        return np.array([plan[0], plan[1], float(np.median(placed[tall, 2] - self.places.z[tall])), 0.0])
+
+
+def _start_on(ground: Ground) -> Similarity:
+    """By the triple of surveyed points that most others agree with in plan (Umeyama 1991)."""
+    count = len(ground.block)
+    triples = list(combinations(range(count), 3))
+    if len(triples) > 300:
+        rng = np.random.default_rng(0)
+        triples = [triples[i] for i in rng.choice(len(triples), 300, replace=False)]
+    best, chosen = math.inf, None
+    for triple in [*triples, tuple(range(count))]:
+        fitted = umeyama(ground.block[list(triple)], ground.survey[list(triple)])
+        if fitted is None:
+            continue
+        score = float(np.median(np.linalg.norm((fitted.apply(ground.block) - ground.survey)[:, :2], axis=1)))
+        # Of equals the last, which is all points together.
+        if score <= best * (1.0 if len(triple) == 3 else 1.5):
+            best, chosen = score, fitted
+    if chosen is None:
+        raise ReconstructionError("像控点几乎在一条直线上。 The control points lie on one line: they do not place the block")
+    return chosen
+
+
+def umeyama(source: Floats, target: Floats) -> Similarity | None:
+    """The similarity of least squares between points `(n, 3)` (Umeyama 1991); None where they lie on one line."""
+    s, t = source - source.mean(axis=0), target - target.mean(axis=0)
+    u, d, vt = np.linalg.svd(t.T @ s)
+    if d[1] < 1e-6 * d[0] or d[0] <= 0:
+        return None
+    sign = np.array([1.0, 1.0, float(np.sign(np.linalg.det(u) * np.linalg.det(vt)))])
+    rotation = u @ np.diag(sign) @ vt
+    scale = float((d * sign).sum() / (s**2).sum())
+    return Similarity(scale, rotation, target.mean(axis=0) - scale * rotation @ source.mean(axis=0)) if scale > 0 else None
 
 
 def _start(centres: Floats, axes: Floats, places: Places, known: NDArray[np.bool_]) -> Similarity:

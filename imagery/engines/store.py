@@ -58,9 +58,11 @@ def camera_name(photo: Photo) -> str:
 
 
 def to_solver(camera: Camera, number: int) -> pycolmap.Camera:
-    """A camera for the solver: one focal length, two radial terms; tangential terms only where the prior has them."""
+    """A camera for the solver: one focal length, two radial terms; tangential and third ones only where the prior has them."""
     c = camera
-    if c.p1 or c.p2:
+    if c.k3:
+        model, params = "FULL_OPENCV", [c.focal_px, c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2, c.p1, c.p2, c.k3, 0.0, 0.0, 0.0]
+    elif c.p1 or c.p2:
         model, params = "OPENCV", [c.focal_px, c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2, c.p1, c.p2]
     else:
         model, params = "RADIAL", [c.focal_px, c.cx_px, c.cy_px, c.k1, c.k2]
@@ -72,6 +74,8 @@ def to_solver(camera: Camera, number: int) -> pycolmap.Camera:
 def from_solver(camera: pycolmap.Camera) -> Camera:
     """The solver's camera as everyone else knows it."""
     p = [float(v) for v in camera.params]
+    if camera.model.name == "FULL_OPENCV":  # the rational terms stay at nothing: such lenses are not solved for
+        return Camera(camera.width, camera.height, (p[0] + p[1]) / 2, *p[2:9])
     if camera.model.name == "OPENCV":
         return Camera(camera.width, camera.height, (p[0] + p[1]) / 2, *p[2:])
     return Camera(camera.width, camera.height, *p)
@@ -218,16 +222,16 @@ def posed(
     camera_of: Mapping[str, str],
     poses: Mapping[str, Pose],
     offset: Sequence[float],
-    shelf: Path,
+    shelf: Path | None,
 ) -> pycolmap.Reconstruction:
-    """A model of images with known poses and no points yet."""
+    """A model of images with known poses and no points yet; without a shelf, without keypoints."""
     model = pycolmap.Reconstruction()
     for name, camera in cameras.items():
         model.add_camera_with_trivial_rig(to_solver(camera, roll.cameras[name]))
     for sha256, number in roll.images.items():
         rotation = poses[sha256].matrix
         shift = -rotation @ (poses[sha256].centre - np.asarray(offset))
-        pixels = features.keypoints(shelf, sha256)[:, :2].astype(np.float64)
+        pixels = np.zeros((0, 2)) if shelf is None else features.keypoints(shelf, sha256)[:, :2].astype(np.float64)
         image = pycolmap.Image(name=sha256, keypoints=pixels, camera_id=roll.cameras[camera_of[sha256]], image_id=number)
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.column_stack([rotation, shift])))
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,15 @@ def _work(context: Context) -> Workplace:
 
 @job("ingest")
 def ingest(
-    context: Context, *, folder: str, area_id: str, taken_on: str, by: str, flight_id: str | None = None
+    context: Context,
+    *,
+    folder: str,
+    area_id: str,
+    taken_on: str,
+    by: str,
+    flight_id: str | None = None,
+    control: str | None = None,
+    checks: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Photos of a folder to a survey."""
     done = surveying.ingest(
@@ -34,6 +42,8 @@ def ingest(
         date.fromisoformat(taken_on),
         by=by,
         flight_id=flight_id,
+        control=Path(control) if control else None,
+        checks=checks,
         progress=context.progress,
     )
     return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}

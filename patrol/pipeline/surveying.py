@@ -17,9 +17,12 @@ from pathlib import Path
 
 from geo.area import Area
 from geo.progress import Progress, silent
+from imagery import controlfiles
 from imagery import survey as surveys
-from imagery.errors import ImageryError, PhotoError
+from imagery.control import Control
+from imagery.errors import ControlError, ImageryError
 from imagery.photos import Photo, read_folder
+from imagery.reasons import Reason
 from imagery.screening import screen
 from imagery.survey import Survey
 from patrol import audit, records, repositories
@@ -51,10 +54,14 @@ def ingest(
     *,
     by: str,
     flight_id: str | None = None,
+    control: Path | None = None,
+    checks: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Ingested:
     """Photos of a folder to a survey of an area, registered into the area's reference if it has one.
 
+    `control` is a file of ground control (see `imagery.controlfiles`), by default one that lies among the photos; points named in
+    `checks` only measure.
     Raises SurveyRefused with the reason; nothing that is stored is changed by a failure.
     """
     with work.database.read() as session:
@@ -64,16 +71,20 @@ def ingest(
         raise SurveyRefused(f"{folder}: there is no such folder")
     try:
         reading = read_folder(folder, workers=2)
-        screening = screen(reading.photos, area=area)
-    except PhotoError as err:
+        ground = _ground_control(control or controlfiles.own_of(folder), area, checks, found_there=control is None)
+        screening = screen(reading.photos, area=area, anchored=ground is not None)
+        if ground is not None:
+            ground = ground.of(screening.accepted)  # by hash from here on: the originals are kept under other names
+    except ImageryError as err:
         raise SurveyRefused(str(err)) from err
     left_out = tuple((r.path.name, r.reason) for r in reading.refused) + tuple(
         (s.photo.path.name, s.sentence_zh) for s in screening.set_aside
     )
     if not screening.accepted:
         said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
-        raise SurveyRefused(f"{folder}: none of {len(left_out)} files can be used ({said})")
-    survey_id = _survey_id(area, taken_on, (p.sha256 for p in screening.accepted))
+        refusal = screening.refusal.text if screening.refusal is not None else ""
+        raise SurveyRefused(f"{folder}: none of {len(left_out)} files can be used ({said}) {refusal}".rstrip())
+    survey_id = _survey_id(area, taken_on, [*(p.sha256 for p in screening.accepted), *([ground.fingerprint] if ground else [])])
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
@@ -89,6 +100,7 @@ def ingest(
             building,
             survey_id=survey_id,
             reference=reference,
+            control=ground,
             reconstructor=work.reconstructor(),
             progress=progress,
         )
@@ -97,6 +109,25 @@ def ingest(
     except OSError as err:
         raise SurveyRefused(_disk(err, building)) from err
     return Ingested(_put_in_place(work, area, survey, building, by=by, flight_id=flight_id), left_out)
+
+
+def _ground_control(path: Path | None, area: Area, checks: Sequence[str], *, found_there: bool) -> Control | None:
+    """The control to use, and a word where nobody asked for it. Raises ControlError."""
+    if path is None:
+        if checks:
+            raise ControlError(
+                f"指定了检查点 {'、'.join(checks)}，但没有像控点文件。 Check points {', '.join(checks)} are named, but there is no control file"
+            )
+        return None
+    ground = controlfiles.read(path, area.frame).with_checks(checks)
+    if not found_there:
+        return ground
+    said = Reason(
+        "control_found",
+        f"照片文件夹里有像控点文件 {path.name}，已自动使用。",
+        f"The photos' folder holds ground control, {path.name}: it is used.",
+    )
+    return replace(ground, notes=(said, *ground.notes))
 
 
 def adopt(

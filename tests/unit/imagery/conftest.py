@@ -15,6 +15,7 @@ from geo.camera import Camera
 from geo.frames import Frame
 from geo.progress import Progress, silent
 from imagery import survey
+from imagery.control import Control
 from imagery.photos import Photo
 from imagery.reconstruct import Block, Method
 from imagery.survey import Survey
@@ -32,7 +33,14 @@ class KnownPoses:
     asked: list[Block | None] = field(default_factory=list)
 
     def reconstruct(
-        self, photos: Sequence[Photo], frame: Frame, workdir: Path, *, reference: Block | None = None, progress: Progress = silent
+        self,
+        photos: Sequence[Photo],
+        frame: Frame,
+        workdir: Path,
+        *,
+        reference: Block | None = None,
+        control: Control | None = None,
+        progress: Progress = silent,
     ) -> Block:
         self.asked.append(reference)
         return replace(self.block, stats=replace(self.block.stats, method=self.method if reference else Method.GIVEN))
