@@ -67,14 +67,15 @@ def live_page_server(month: Month, tmp_path_factory: pytest.TempPathFactory) -> 
                 [sys.executable, "-m", "patrol", "serve", "--port", str(port)], env=environment, stdout=log, stderr=log
             )
             try:
-                _until_up(f"http://127.0.0.1:{port}", server, home / "serve.log")
+                until_up(f"http://127.0.0.1:{port}", server, home / "serve.log")
                 yield LiveServer(f"http://127.0.0.1:{port}", month.login, month.password, home)
             finally:
                 server.terminate()
                 server.wait(30)
 
 
-def _until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers that it is well."""
     for _ in range(240):
         assert server.poll() is None, f"the server ended: {log.read_text()[-2000:]}"
         try:

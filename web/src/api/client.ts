@@ -20,6 +20,7 @@ export class Refused extends Error {
   constructor(
     readonly status: number,
     readonly problem: Problem,
+    readonly offset = NaN,
   ) {
     super(problem.text.en);
   }
@@ -45,6 +46,31 @@ export async function upload(path: string, values: Record<string, string>, file:
   const form = new FormData();
   form.append("file", file, file.name);
   return send(path, fill(path, values), { method: "POST", credentials: "same-origin", body: form });
+}
+
+/** Send a piece of a file, telling how far it is; `fetch` cannot. A refusal carries what the server says of the right offset. */
+export function sendPiece(address: string, piece: Blob, signal: AbortSignal, onSent: (bytes: number) => void): Promise<unknown> {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    const stop = (): void => request.abort();
+    request.open("PUT", address);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.onprogress = (event) => onSent(event.loaded);
+    request.onerror = () => failed(new Refused(0, { code: "unreachable", text: both("app.unreachable"), reasons: [] }));
+    request.onabort = () => failed(new DOMException("", "AbortError"));
+    request.onloadend = () => {
+      signal.removeEventListener("abort", stop);
+      if (request.status === 0) return;
+      if (request.status < 300) return done(request.response);
+      if (request.status === 401) onSignedOut();
+      const text = `${request.status} ${request.statusText}`;
+      const said = (request.response as Problem | null) ?? { code: `http_${request.status}`, text: { zh: text, en: text }, reasons: [] };
+      failed(new Refused(request.status, said, Number(request.getResponseHeader("Upload-Offset") ?? NaN)));
+    };
+    signal.addEventListener("abort", stop);
+    request.send(piece);
+  });
 }
 
 interface Loose {

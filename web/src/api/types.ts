@@ -26,4 +26,6 @@ export type Me = S["Me"];
 export type Health = S["Health"];
 export type Problem = S["Problem"];
 export type Reason = S["Reason"];
+export type Upload = S["UploadOut"];
+export type UploadAnswer = S["UploadFileOut"];
 export type Text2 = S["Text2"];

@@ -19,6 +19,13 @@ export function signed(m: number | null): string {
   return m === null ? t("app.none") : `${m > 0 ? "+" : ""}${m.toFixed(1)} ${t("unit.m")}`;
 }
 
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
+  const value = bytes / 1000 ** step;
+  return `${value.toFixed(step > 0 && value < 100 ? 1 : 0)} ${units[step]}`;
+}
+
 export function percent(share: number): string {
   return `${Math.round(share * 100)}%`;
 }
