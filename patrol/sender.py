@@ -25,7 +25,8 @@ from patrol.intake import unfit
 CHUNK_BYTES = 8 << 20
 BATCH = 200  # files hashed and declared together, while those before them are on their way
 PARALLEL = 4
-PATIENCE_S = 600.0  # how long a silent server is waited for
+PATIENCE_S = 600.0  # how long a server is waited for that has fallen silent
+FIRST_S = 20.0  # … and one that has never answered: its address may be wrong
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _TRIES = 3  # of one file whose content arrives damaged
 
@@ -69,7 +70,7 @@ class Server:
             raise SendError(f"not the address of a server: {url!r}; write https://patrol.example.cn")
         self._url, self._login, self._password, self._patience_s = url.rstrip("/"), login, password, patience_s
         self._pool = urllib3.PoolManager(maxsize=PARALLEL * 2, retries=False, timeout=urllib3.Timeout(connect=10, read=120))
-        self._cookie, self._signing = "", threading.Lock()
+        self._cookie, self._signing, self._met = "", threading.Lock(), False
 
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """The JSON answer to a call; waits for a server that is silent. Raises SendError."""
@@ -90,7 +91,8 @@ class Server:
                 cause = str(refused)
             except (urllib3.exceptions.HTTPError, OSError) as err:
                 cause = str(err)
-            if time.monotonic() - silent_since > self._patience_s:
+            patience_s = self._patience_s if self._met else min(FIRST_S, self._patience_s)
+            if time.monotonic() - silent_since > patience_s:
                 raise SendError(f"{self._url} does not answer ({cause}): run the command again, what was sent is kept")
             time.sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
             tries += 1
@@ -115,6 +117,7 @@ class Server:
             answer = self._pool.request(method, url, json=body, headers=headers)
         else:
             answer = self._pool.request(method, url, headers=headers)
+        self._met = True
         if answer.status >= 400:
             code = _json(answer).get("code", "")
             raise _Refused(answer.status, code, _problem(answer), answer.headers.get("Upload-Offset"))

@@ -60,6 +60,9 @@ def ingest_upload(context: Context, *, upload_id: str, by: str) -> Mapping[str, 
         done = surveying.ingest(
             work, folder, upload.area_id, upload.taken_on, by=by, flight_id=upload.flight_id, progress=context.progress
         )
+    except surveying.SurveyRefused as err:
+        # The folder is the server's own affair: whoever sent the photos is told of the photos.
+        raise surveying.SurveyRefused(str(err).replace(f"{folder}: ", "").replace(f"{folder}/", "")) from err
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}

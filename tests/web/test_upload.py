@@ -131,6 +131,7 @@ def test_a_folder_of_photos_becomes_a_job(page: Page, server: LiveServer, tmp_pa
     page.get_by_test_id("upload-finish").click()
     # photos without a place make no survey: the job runs, and says so
     expect(page.get_by_test_id("upload-result")).to_have_attribute("data-state", "failed")
+    expect(page.get_by_test_id("upload-result").get_by_role("alert")).not_to_contain_text(str(server.home))
     shot(page, "failed")
     with workplace(Settings(home=server.home, database_url="", broker_url="")) as work:
         assert len(list(work.blobs.all())) == 6

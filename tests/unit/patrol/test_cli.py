@@ -55,3 +55,23 @@ def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
     assert "database" in [f["part"] for f in json.loads(sick.stdout) if not f["ok"]]
     _patrol(home, "init")
     assert _patrol(home, "doctor", "--only", "database").returncode == 0
+
+
+def test_a_bucket_or_a_server_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+    """Without credentials, with a wrong store and with a wrong address: exit code 1, what is wrong, what to do, no traceback."""
+    home = tmp_path / "store"
+    assert _patrol(home, "init").returncode == 0
+    nobody = {"AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_CONFIG_FILE": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}
+    nobody |= {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    source = "s3://photos/today?endpoint=http://127.0.0.1:1"
+    known = {"PATROL_LOGIN": "pilot", "PATROL_PASSWORD": "secret of the pilot"}
+    for said, arguments, more in (
+        ("no credentials were found", ("ingest", source, "--area", "u1"), nobody),
+        ("write s3://bucket/prefix", ("area", "list"), {"PATROL_BLOBS_URL": "http://minio:9000/bucket"}),
+        ("write https://", ("upload", str(tmp_path), "--area", "u1", "--url", "patrol.example.cn"), known),
+    ):
+        done = _patrol(home, *arguments, **more)
+        assert done.returncode == 1, (arguments, done.stderr)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "secret" not in done.stderr
