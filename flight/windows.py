@@ -7,8 +7,8 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from flight.errors import PlanningError
-from flight.sun import elevation_deg
 from geo.frames import LonLat
+from geo.sun import elevation_deg
 from geo.times import LOCAL_ZONE, Span, utc
 
 _STEP = timedelta(minutes=5)

@@ -11,12 +11,12 @@ from shapely.geometry import box
 from flight.calendar import Demand, Placement, Plan, schedule
 from flight.errors import PlanningError
 from flight.fleet import Aircraft, AircraftId
-from flight.sun import elevation_deg
 from flight.windows import DEFAULT_WINDOW, ClockWindow, sunlit
 from flight.workload import Workload, estimate
 from geo.area import Area, AreaId, Tier
 from geo.camera import Camera
 from geo.frames import LonLat
+from geo.sun import elevation_deg
 from geo.times import LOCAL_ZONE
 
 START = date(2026, 3, 2)

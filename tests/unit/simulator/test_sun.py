@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from geo.frames import LonLat
+from geo.sun import direction
 from simulator.errors import SimulatorError
-from simulator.sun import Sun, direction, sun_at
+from simulator.sun import Sun, sun_at
 
 RUGAO = LonLat(lon_deg=120.57, lat_deg=32.39)
 
