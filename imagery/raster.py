@@ -288,12 +288,45 @@ def write_cog(
     return path
 
 
+def blank(path: Path, outline: BaseGeometry) -> None:
+    """Make every cell that an outline of the file's frame touches unknown, in the file and its overviews, for good.
+
+    The file is written anew under a temporary name; a cloud-optimised one stays one, in its own compression. Raises SurveyError.
+    """
+    grid = grid_of(path)
+    with opened(path) as file:
+        dtype, nodata, bands, packed = str(file.dtypes[0]), file.nodata, int(file.count), str(file.compression).rpartition(".")[2]
+        layout = file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT")
+    with reading(path) as old:
+        tiles = _blanked(old, grid, outline, 0 if nodata is None else nodata)
+        if layout == "COG":
+            how: Compression = next((c for c in ("jpeg", "webp") if c in packed.lower()), "lossless")
+            write_cog(path, grid, tiles, compression=how)
+            return
+        with written(path, grid, dtype, bands=bands, nodata=nodata) as out:
+            for window, values, known in tiles:
+                out.write(window, values, known if nodata is None else None)
+
+
+def _blanked(old: Reader, grid: Grid, outline: BaseGeometry, unknown: float) -> Iterator[tuple[Window, Array, Mask]]:
+    for window in grid.tiles(2 * BLOCK):
+        values, known = old.window(window), old.mask(window)
+        part = grid.part(window)
+        if outline.intersects(part.outline_m):
+            gone = inside(outline, part, touched=True)
+            values[gone], known[gone] = unknown, False
+        yield window, values, known
+
+
 def _fits(path: Path, grid: Grid, values: Array) -> None:
     if values.shape != grid.shape:
         raise SurveyError(f"{path.name}: an array of shape {values.shape} is not the grid's {grid.shape}")
 
 
-def inside(outline: BaseGeometry, grid: Grid) -> Mask:
-    """Which cells of a grid have their centre in an outline of its frame, `(rows, cols)`."""
-    cells: Mask = rasterio.features.rasterize([outline], out_shape=grid.shape, transform=grid.transform, dtype="uint8") > 0
+def inside(outline: BaseGeometry, grid: Grid, *, touched: bool = False) -> Mask:
+    """Which cells of a grid have their centre in an outline of its frame, or are `touched` by it at all, `(rows, cols)`."""
+    cells: Mask = (
+        rasterio.features.rasterize([outline], out_shape=grid.shape, transform=grid.transform, dtype="uint8", all_touched=touched)
+        > 0
+    )
     return cells
