@@ -85,6 +85,14 @@ def verify(session: Session) -> Broken | None:
     return None
 
 
+def said_since(session: Session, actor: str, action: str, subject: str, since: datetime) -> bool:
+    """Whether an actor's deed on a subject was written down since an instant."""
+    query = select(AuditRow.seq).where(
+        AuditRow.subject == subject, AuditRow.actor == actor, AuditRow.action == action, AuditRow.at >= since
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def entries(
     session: Session, *, subject: str | None = None, actor: str | None = None, after_seq: int = 0, limit: int | None = None
 ) -> Iterator[Entry]:

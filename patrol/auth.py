@@ -47,6 +47,9 @@ class Permission(StrEnum):
     ROLES = "roles"
     AUDIT = "audit"
     SETTINGS = "settings"
+    EXPORT = "export"
+    APPROVE_EXPORT = "approve_export"
+    MASKS = "masks"
 
 
 _WORK = frozenset({Role.REVIEWER, Role.DISPATCHER, Role.OFFICER, Role.TOWN_LEAD})
@@ -71,6 +74,10 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = {
     Permission.ROLES: frozenset({Role.SECURITY_ADMIN}),
     Permission.AUDIT: frozenset({Role.AUDIT_ADMIN}),
     Permission.SETTINGS: frozenset({Role.ADMIN}),
+    Permission.EXPORT: _DESK | {Role.TOWN_LEAD},
+    # the second person is one who answers for secrecy, not a colleague at the next desk
+    Permission.APPROVE_EXPORT: frozenset({Role.SECURITY_ADMIN, Role.TOWN_LEAD}),
+    Permission.MASKS: frozenset({Role.SECURITY_ADMIN}),
 }
 
 _APART = frozenset({Role.ADMIN, Role.SECURITY_ADMIN, Role.AUDIT_ADMIN})

@@ -75,6 +75,10 @@ class BlobStore(Protocol):
         """A file on this machine with the content, for what reads files only; it is read-only and must not be changed."""
         ...
 
+    def remove(self, sha256: str) -> bool:
+        """Let a content go for good, with every copy this machine keeps; whether it was there."""
+        ...
+
     def all(self) -> Iterator[str]:
         """The names of all contents."""
         ...

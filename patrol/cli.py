@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from patrol import terminal
+from patrol import keeping, terminal
 from patrol.settings import Settings
 from patrol.terminal import complain, say, table
 
@@ -26,6 +26,10 @@ finding_app = typer.Typer(help="线索 findings", no_args_is_help=True)
 user_app = typer.Typer(help="账号 accounts", no_args_is_help=True)
 for name, part in (("area", area_app), ("zone", zone_app), ("case", case_app), ("finding", finding_app), ("user", user_app)):
     app.add_typer(part, name=name)
+app.add_typer(keeping.export_app, name="export")
+app.add_typer(keeping.mask_app, name="mask")
+app.command("retention")(keeping.retention)
+app.command("catalogue")(keeping.catalogue)
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 BY = "cli"

@@ -64,7 +64,7 @@ class FlightRecord:
 class Asset:
     """One file of a survey: what it is, where below the survey's folder, and its SHA-256."""
 
-    role: str  # ortho, surface, sigma, confidence, block, preview
+    role: str  # the name of imagery's Survey field, or thumbnail, quality, photos, masks, cloud
     path: str
     sha256: str
     size_bytes: int
@@ -87,6 +87,7 @@ class SurveyRecord:
     record: Mapping[str, Any]
     reference_id: str | None = None
     flight_id: str | None = None
+    classification: str = "internal"  # a code of `data/classification.csv`
 
     def asset(self, role: str) -> Asset | None:
         """The file of a role, None when this survey has none."""
@@ -141,6 +142,42 @@ class EvidenceRecord:
     place: LonLat | None = None
     survey_id: str | None = None
     photo_sha256: str | None = None
+    removed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRecord:
+    """Ground that may not be shown, WGS 84: by whose word, and why."""
+
+    id: str
+    name: str
+    kind: str
+    authority: str
+    reason: str
+    outline: Polygon | MultiPolygon
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRecord:
+    """Ground taken out of the store. `contiguous_m2` counts what the same person took beside it lately; see `pipeline.exporting`."""
+
+    id: str
+    survey_id: str
+    what: str
+    reason: str
+    classification: str
+    outline: Polygon | MultiPolygon
+    area_m2: float
+    contiguous_m2: float
+    state: str  # asked, approved, refused, done
+    asked_by: str
+    asked_at: datetime
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    note: str = ""
+    done_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

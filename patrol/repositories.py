@@ -33,13 +33,17 @@ from patrol.tables import (
     ComparisonRow,
     EventRow,
     EvidenceRow,
+    ExportRow,
     FindingRow,
     FlightRow,
+    MaskRow,
     MissionRow,
     PermitRow,
     PlanRow,
     RecheckOrderRow,
     SurveyRow,
+    UploadFileRow,
+    UploadRow,
     ZoneRow,
 )
 
@@ -58,6 +62,8 @@ candidates = Shelf(CandidateRow, records.CandidateRecord, "candidate", {"outline
 findings = Shelf(FindingRow, Finding, "finding", {"outline_wgs84": "shape"})
 cases = Shelf(CaseRow, Case, "case", {"place": "shape"})
 evidence = Shelf(EvidenceRow, records.EvidenceRecord, "evidence")
+masks = Shelf(MaskRow, records.MaskRecord, "mask", {"outline": "shape"})
+exports = Shelf(ExportRow, records.ExportRecord, "export", {"outline": "shape"})
 recheck_orders = Shelf(RecheckOrderRow, records.RecheckRecord, "recheck order")
 
 
@@ -233,6 +239,21 @@ def history(session: Session, subject: str, subject_id: str) -> tuple[Event, ...
     """The events of a finding or a case, oldest first."""
     query = select(EventRow).where(EventRow.subject == subject, EventRow.subject_id == subject_id).order_by(EventRow.id)
     return tuple(Event(**{name: getattr(row, name) for name in Event.__slots__}) for row in session.scalars(query))
+
+
+def blob_is_named(session: Session, sha256: str) -> bool:
+    """Whether any row still speaks of a blob: evidence that was not removed, mission files, thumbnails, open uploads."""
+    named = select(EvidenceRow.id).where(EvidenceRow.sha256 == sha256, EvidenceRow.removed_at.is_(None)).limit(1)
+    flown = select(MissionRow.id).where((MissionRow.plan_blob == sha256) | (MissionRow.waypoints_blob == sha256)).limit(1)
+    arriving = (
+        select(UploadFileRow.id)
+        .join(UploadRow, UploadRow.id == UploadFileRow.upload_id)
+        .where(UploadFileRow.sha256 == sha256, UploadRow.state == "open")
+        .limit(1)
+    )
+    if any(session.scalar(query) is not None for query in (named, flown, arriving)):
+        return True
+    return any(a["sha256"] == sha256 for assets in session.scalars(select(SurveyRow.assets)) for a in assets)
 
 
 def order_recheck(session: Session, order: RecheckOrder) -> records.RecheckRecord:

@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     lock_minutes: float = Field(15.0, gt=0)
     field_photos_min: int = Field(0, ge=0, description="field photos a verification needs; a city that asks for them sets 3")
 
+    classification: str = Field(
+        "internal", description="level a new survey gets: public, internal, secret (config/classification.csv)"
+    )
+    retention: Literal["off", "report", "apply"] = Field("report", description="what is done every night with data past its days")
+    export_valid_days: int = Field(30, ge=1, description="how long an approval holds, and how far back ground beside it counts")
+
     worker_processes: int = Field(1, ge=1)
     job_lease_s: float = Field(120.0, gt=0, description="how long a job is left to a worker that has fallen silent")
     job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")

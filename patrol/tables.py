@@ -175,6 +175,7 @@ class SurveyRow(Shaped, Base):
     quality: Mapped[Json]
     assets: Mapped[list[Any]]
     record: Mapped[Json]
+    classification: Mapped[str] = mapped_column(server_default="internal")
 
 
 class ComparisonRow(Base):
@@ -304,6 +305,40 @@ class EvidenceRow(Base):
     photo_sha256: Mapped[str | None]
     made_by: Mapped[str]
     made_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]  # retention took the picture away; this row and its hash stay
+
+
+class MaskRow(Shaped, Base):
+    """遮蔽区: ground that may not be shown, by whose word and why."""
+
+    __tablename__ = "masks"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    authority: Mapped[str]
+    reason: Mapped[str]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime]
+
+
+class ExportRow(Shaped, Base):
+    """对外提供: who took what ground out of the store, and who allowed it."""
+
+    __tablename__ = "exports"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    survey_id: Mapped[str] = mapped_column(ForeignKey("surveys.id"), index=True)
+    what: Mapped[str]
+    reason: Mapped[str]
+    classification: Mapped[str]
+    area_m2: Mapped[float]
+    contiguous_m2: Mapped[float]
+    state: Mapped[str]
+    asked_by: Mapped[str] = mapped_column(index=True)
+    asked_at: Mapped[datetime]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    note: Mapped[str]
+    done_at: Mapped[datetime | None]
 
 
 class RecheckOrderRow(Base):

@@ -16,10 +16,11 @@ from typing import Any
 from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
-from geo.times import Clock, SystemClock
+from geo.times import LOCAL_ZONE, Clock, SystemClock
 from patrol import jobs
 from patrol.database import Database
 from patrol.settings import Settings
+from patrol.tables import JobRow
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,21 @@ def sweep(app: Celery, settings: Settings, clock: Clock) -> int:
         with database.write() as session:
             waiting = jobs.sweep(session, clock)
         jobs.keep_house(settings, database, clock)
+        nightly(app, database, settings, clock)
         return sum(_send_and_mark(app, database, job_id, clock) for job_id in waiting)
+
+
+def nightly(app: Celery, database: Database, settings: Settings, clock: Clock) -> jobs.Job | None:
+    """Once a night, from two o'clock on, ask for retention as the settings say; None when it is not time or was asked for."""
+    here = clock.now().astimezone(LOCAL_ZONE)
+    if settings.retention == "off" or not 2 <= here.hour < 6:
+        return None
+    start = here.replace(hour=2, minute=0, second=0, microsecond=0)
+    with database.read() as session:
+        if jobs.shelf.count(session, JobRow.kind == "retention", JobRow.made_at >= start):
+            return None
+    told = {"by": "system", "apply": settings.retention == "apply"}
+    return submit(app, database, "retention", told, by="system", clock=clock, key=f"retention:{here.date()}")
 
 
 class Sweeper(threading.Thread):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from dispatch.finding import FindingState
 from dispatch.refusal import Refusal
@@ -13,7 +13,7 @@ from patrol.api.desk import CaseWorker, Comparer, Triager, Viewer, Work
 from patrol.pipeline import casework
 
 router = APIRouter(prefix="/api", tags=["review"])
-_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # a survey, once made, never changes
+_CHECKED = {"Cache-Control": "private, no-cache"}  # a mask may be burnt into a survey later: the browser asks each time
 
 
 @router.get("/areas", operation_id="list_areas")
@@ -95,11 +95,18 @@ def get_evidence(evidence_id: str, work: Work, _: CaseWorker) -> Response:
     """The picture of a piece of evidence."""
     with work.database.read() as session:
         piece = repositories.evidence.get(session, evidence_id)
-    return Response(work.blobs.read(piece.sha256), media_type=piece.media_type, headers=_FOREVER)
+    if piece.removed_at is not None:
+        day = f"{piece.removed_at:%Y-%m-%d}"
+        zh, en = (
+            f"该证据图片已于 {day} 清理，哈希 {piece.sha256} 留存。",
+            f"This picture was let go on {day}; its hash {piece.sha256} stays.",
+        )
+        raise rim.Problem(410, "removed", zh, en)
+    return Response(work.blobs.read(piece.sha256), media_type=piece.media_type, headers=_CHECKED)
 
 
 @router.get("/tiles/{survey_id}/{asset}/{z}/{x}/{y}", operation_id="tile", response_class=Response)
-def tile(survey_id: str, asset: str, z: int, x: int, y: int, work: Work, _: Viewer) -> Response:
+def tile(survey_id: str, asset: str, z: int, x: int, y: int, request: Request, work: Work, _: Viewer) -> Response:
     """A map tile of a survey's ortho or surface; 204 where it holds nothing."""
     with work.database.read() as session:
         survey = repositories.surveys.get(session, survey_id)
@@ -107,13 +114,16 @@ def tile(survey_id: str, asset: str, z: int, x: int, y: int, work: Work, _: View
     if found is None:
         raise rim.Problem(404, "no_asset", f"该期成果没有{asset}。", f"This survey has no {asset}.")
     path = work.settings.home / survey.folder / found.path
+    headers = _CHECKED | {"ETag": f'"{found.sha256[:24]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
     try:
         picture = (
             tiles.ortho_tile(path, z, x, y) if asset == "ortho" else tiles.surface_tile(path, z, x, y, *tiles.height_range(path))
         )
     except tiles.Outside:
-        return Response(status_code=204, headers=_FOREVER)
-    return Response(picture, media_type="image/webp", headers=_FOREVER)
+        return Response(status_code=204, headers=headers)
+    return Response(picture, media_type="image/webp", headers=headers)
 
 
 @router.get("/comparisons/{comparison_id}/height/{z}/{x}/{y}", operation_id="height_tile", response_class=Response)
@@ -125,9 +135,9 @@ def height_tile(comparison_id: str, z: int, x: int, y: int, work: Work, _: Viewe
     paths = [(s, s.asset("surface")) for s in surveys]
     files = [work.settings.home / s.folder / a.path for s, a in paths if a is not None]
     if len(files) < 2:
-        return Response(status_code=204, headers=_FOREVER)
+        return Response(status_code=204, headers=_CHECKED)
     try:
         picture = tiles.height_tile(files[0], files[1], z, x, y, float(pair.record.get("up_m", 0.0)))
     except tiles.Outside:
-        return Response(status_code=204, headers=_FOREVER)
-    return Response(picture, media_type="image/png", headers=_FOREVER)
+        return Response(status_code=204, headers=_CHECKED)
+    return Response(picture, media_type="image/png", headers=_CHECKED)

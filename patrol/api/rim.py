@@ -37,8 +37,10 @@ from patrol.jobs import Job
 from patrol.pipeline.areas import ImportRefused
 from patrol.pipeline.casework import FactsRefused, fields_of
 from patrol.pipeline.comparing import KIND_TEXT, ComparisonRefused
+from patrol.pipeline.masking import MaskRefused
 from patrol.pipeline.surveying import SurveyRefused
 from patrol.pipeline.uploading import NoRoom, UploadForeign, UploadOver, UploadRefused
+from patrol.rules import RulesError
 from patrol.shelf import Conflict, NotFound, Taken
 from patrol.wiring import Workplace
 
@@ -54,6 +56,8 @@ STATUS: Mapping[type[Exception], int] = {
     UploadOver: 409,
     NoRoom: 507,
     UploadRefused: 422,
+    MaskRefused: 422,
+    RulesError: 422,
     ComparisonRefused: 409,
     BlobDamaged: 422,
     BlobError: 507,
@@ -172,6 +176,8 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
         assets=[asset.role for asset in value.assets if asset.role in {"ortho", "surface"}],
         minzoom=low,
         maxzoom=high,
+        classification=value.classification,
+        thumbnail=f"/api/surveys/{value.id}/thumbnail" if value.asset("thumbnail") else None,
         quality=quality(value.quality),
     )
 
@@ -244,8 +250,10 @@ EVIDENCE_TEXT: Mapping[str, tuple[str, str]] = {
 def evidence(work: Workplace, value: records.EvidenceRecord) -> wire.EvidenceOut:
     """One piece of evidence."""
     zh, en = EVIDENCE_TEXT.get(value.role, (value.role, value.role))
-    with Image.open(BytesIO(work.blobs.read(value.sha256))) as picture:
-        width, height = picture.size
+    width = height = 0
+    if value.removed_at is None:
+        with Image.open(BytesIO(work.blobs.read(value.sha256))) as picture:
+            width, height = picture.size
     return wire.EvidenceOut(
         id=value.id,
         kind=value.role,

@@ -119,6 +119,8 @@ class SurveyOut(Wire):
     assets: list[str] = Field(description="names that the tile route takes: ortho, surface")
     minzoom: int
     maxzoom: int
+    classification: str
+    thumbnail: str | None = Field(description="where a small picture of it is")
     quality: QualityOut
 
 

@@ -23,8 +23,8 @@ from dispatch.refusal import Refusal
 from geo.area import Area
 from geo.progress import Progress, silent
 from imagery import evidence
-from imagery.errors import ImageryError
 from patrol import audit, records, repositories
+from patrol.pipeline import evidencing
 from patrol.pipeline.surveying import load_survey
 from patrol.wiring import Workplace
 
@@ -43,7 +43,6 @@ KIND_TEXT: Mapping[str, tuple[str, str]] = {
 NOT_NEW = frozenset({Kind.DEMOLISHED})
 SAME_IOU = 0.3
 """Two outlines that overlap so far are the same thing seen again."""
-SOURCE_PHOTOS = 3
 
 
 class ComparisonRefused(RuntimeError):
@@ -92,9 +91,10 @@ def compare(
         },
     )
     pieces = []
+    desk = evidencing.EvidenceDesk(load_survey(work, before), load_survey(work, after))
     for number, candidate in enumerate(found):
         progress(number, len(found), "evidence")
-        pieces.append(_evidence(work, before, after, candidate))
+        pieces.append(desk.pieces(candidate.outline, photos=candidate.suppressed is None))
     with work.database.write() as session:
         repositories.comparisons.add(session, comparison)
         for candidate, crops in zip(found, pieces, strict=True):
@@ -154,26 +154,6 @@ def aligned(
     return align(old.on(grid), new.on(grid), progress)
 
 
-def _evidence(
-    work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, candidate: Candidate
-) -> tuple[tuple[str, evidence.Crop, str], ...]:
-    """(role, crop, survey id): chips of both dates, the height chip, and source photos of the later one."""
-    old, new = load_survey(work, before), load_survey(work, after)
-    pieces = [
-        ("before", evidence.chip(old, candidate.outline), before.id),
-        ("after", evidence.chip(new, candidate.outline), after.id),
-    ]
-    if old.surface is not None and new.surface is not None:
-        pieces.append(("height", evidence.height_chip(old, new, candidate.outline), after.id))
-    if candidate.suppressed is None:  # source photos are cut once a reviewer will look: hundreds of held-back ones never are
-        try:
-            pieces += [("photo", crop, after.id) for crop in evidence.crops(new, candidate.outline, SOURCE_PHOTOS)]
-            pieces += [("photo", crop, before.id) for crop in evidence.crops(old, candidate.outline, 1)]
-        except ImageryError:
-            pass  # an adopted orthophoto has no photos of its own: the chips above are its evidence
-    return tuple(pieces)
-
-
 def _promote(
     work: Workplace,
     session: Session,
@@ -224,30 +204,7 @@ def _promote(
             raise ComparisonRefused(f"finding {found.number}: {done.text('en')}")
     repositories.candidates.put(session, replace(record, finding_id=finding_id))
     for role, crop, survey_id in crops:
-        _keep(work, session, finding_id, role, crop, survey_id)
-
-
-def _keep(work: Workplace, session: Session, finding_id: str, role: str, crop: evidence.Crop, survey_id: str) -> None:
-    blob = work.blobs.put(crop.jpeg)
-    repositories.evidence.add(
-        session,
-        records.EvidenceRecord(
-            id=repositories.new_id(),
-            subject="finding",
-            subject_id=finding_id,
-            role=role,
-            sha256=blob.sha256,
-            media_type="image/jpeg",
-            size_bytes=blob.size_bytes,
-            caption=crop.caption,
-            made_by=SYSTEM.id,
-            made_at=work.clock.now(),
-            taken_at=crop.taken_at,
-            place=crop.place,
-            survey_id=survey_id,
-            photo_sha256=crop.photo_sha256,
-        ),
-    )
+        evidencing.keep(work, session, finding_id, role, crop, survey_id)
 
 
 def _seen_before(session: Session, area: Area, outline: Any) -> Finding | None:
@@ -291,7 +248,7 @@ def answer_rechecks(
                 continue  # the case has moved on; the order stays open for the next survey
             repositories.recheck_orders.put(session, replace(order, survey_id=after.id, done_at=work.clock.now()))
             for role, crop, survey_id in _recheck_evidence(work, baselines[finding.before_survey], after, area, finding):
-                _keep(work, session, finding.id, role, crop, survey_id)
+                evidencing.keep(work, session, finding.id, role, crop, survey_id)
         answers.append((str(case.id), seen.gone))
     return tuple(answers)
 

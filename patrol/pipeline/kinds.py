@@ -13,7 +13,7 @@ from geo.times import Clock
 from patrol import uploads
 from patrol.database import Database
 from patrol.jobs import Context, housekeeper, job
-from patrol.pipeline import comparing, surveying, uploading
+from patrol.pipeline import comparing, exporting, masking, retaining, surveying, uploading
 from patrol.settings import Settings
 from patrol.wiring import Workplace, open_blobs
 
@@ -90,3 +90,27 @@ def compare(
     """Two surveys to findings."""
     done = comparing.compare(_work(context), area_id, before_id, after_id, by=by, progress=context.progress)
     return {"comparison_id": done.id}
+
+
+@job("burn_masks")
+def burn_masks(context: Context, *, by: str) -> Mapping[str, Any]:
+    """Every mask into every survey that lacks it."""
+    done = masking.burn_all(_work(context), by=by, progress=context.progress)
+    return {"surveys": [[survey, list(burnt)] for survey, burnt in done]}
+
+
+@job("point_cloud")
+def point_cloud(context: Context, *, survey_id: str, by: str, every: int = 1) -> Mapping[str, Any]:
+    """A survey's surface as LAZ."""
+    done = exporting.point_cloud(_work(context), survey_id, by=by, every=every, progress=context.progress)
+    if isinstance(done, exporting.ExportRefused):
+        return {"refused": done.zh, "article": done.article}
+    return {"survey_id": survey_id, "role": "cloud"}
+
+
+@job("retention")
+def retention(context: Context, *, by: str, apply: bool) -> Mapping[str, Any]:
+    """What is past its days: listed, or let go."""
+    work = _work(context)
+    found = retaining.apply(work, by=by, progress=context.progress) if apply else retaining.due(work)
+    return {"applied": apply, "things": len(found), "bytes": sum(d.size_bytes for d in found)}

@@ -26,6 +26,7 @@ from imagery.reasons import Reason
 from imagery.screening import screen
 from imagery.survey import Survey
 from patrol import audit, records, repositories
+from patrol.pipeline import cataloguing, masking
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -108,7 +109,7 @@ def ingest(
         raise SurveyRefused(f"{folder}: {err}") from err
     except OSError as err:
         raise SurveyRefused(_disk(err, building)) from err
-    return Ingested(_put_in_place(work, area, survey, building, by=by, flight_id=flight_id), left_out)
+    return Ingested(_put_in_place(work, area, survey, building, by=by, flight_id=flight_id, photos=photos), left_out)
 
 
 def _ground_control(path: Path | None, area: Area, checks: Sequence[str], *, found_there: bool) -> Control | None:
@@ -231,8 +232,19 @@ def _keep_originals(
 
 
 def _put_in_place(
-    work: Workplace, area: Area, survey: Survey, building: Path, *, by: str, flight_id: str | None
+    work: Workplace,
+    area: Area,
+    survey: Survey,
+    building: Path,
+    *,
+    by: str,
+    flight_id: str | None,
+    photos: Sequence[Photo] = (),
 ) -> records.SurveyRecord:
+    burnt = masking.burn_into(work, area, survey)  # before any tile, crop or export of it can exist
+    if photos:
+        cataloguing.write_originals(building, photos)
+    cataloguing.make_thumbnail(work, building, survey)
     place = work.settings.home / "surveys" / survey.id
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():  # an earlier run was killed between the rename and the row
@@ -248,11 +260,13 @@ def _put_in_place(
         folder=str(place.relative_to(work.settings.home)),
         accepted=survey.quality.accepted,
         quality=dump(survey.quality),
-        assets=tuple(_assets(place, survey)),
+        assets=tuple(cataloguing.assets(place, survey)),
         record=json.loads((place / "survey.json").read_text()),
         reference_id=survey.reference_id,
         flight_id=flight_id,
+        classification=work.settings.classification,
     )
+    cataloguing.write_item(work, record)
     with work.database.write() as session:
         repositories.surveys.put(session, record)
         audit.append(
@@ -261,13 +275,11 @@ def _put_in_place(
             "survey.add",
             f"survey:{record.id}",
             at=record.made_at,
-            details={"area": area.id, "taken_on": record.taken_on, "accepted": record.accepted},
+            details={
+                "area": area.id,
+                "taken_on": record.taken_on,
+                "accepted": record.accepted,
+                "masks": [b.mask_id for b in burnt],
+            },
         )
     return record
-
-
-def _assets(place: Path, survey: Survey) -> Iterable[records.Asset]:
-    for role in ("ortho", "surface", "sigma", "confidence", "filled", "ground", "height"):
-        path: Path | None = getattr(survey, role)
-        if path is not None:
-            yield records.Asset(role, str(path.relative_to(place)), _file_sha256(path), path.stat().st_size)

@@ -112,6 +112,14 @@ class BlobBucket:
         os.utime(path)  # what is used stays in the cache
         return path
 
+    def remove(self, sha256: str) -> bool:
+        """Let a content go for good, here and in the cache; whether it was there. A bucket that keeps versions keeps an old one."""
+        there = self.has(sha256)
+        with sentences(self.address, f"remove blob {sha256[:12]}…"):
+            self._s3.delete_object(**self._key(sha256))
+        self.cache.remove(sha256)
+        return there
+
     def all(self) -> Iterator[str]:
         """The names of all contents."""
         with sentences(self.address, "list the blobs"):

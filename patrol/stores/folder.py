@@ -88,6 +88,17 @@ class BlobFolder:
             raise BlobError(f"blob {sha256} is not in the store")
         return self.path(sha256)
 
+    def remove(self, sha256: str) -> bool:
+        """Let a content go for good; whether it was there."""
+        path = self.path(sha256)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as err:
+            raise BlobError(self._cause(err)) from err
+        return True
+
     def all(self) -> Iterator[str]:
         """The names of all contents."""
         return (path.name for path in sorted(self.root.glob("??/??/*")) if is_name(path.name))

@@ -31,6 +31,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     return BlobBucket(Address.of(request.getfixturevalue("bucket_url")), BlobFolder(tmp_path / "cache"))
 
 
+def test_what_is_let_go_is_gone_and_only_that(store: BlobStore) -> None:
+    """A content that is removed is in no list and in no cache; the others stay, and removing it again changes nothing."""
+    gone, kept = store.put(b"to be forgotten"), store.put(b"to be kept")
+    store.local(gone.sha256)
+    assert store.remove(gone.sha256)
+    assert not store.has(gone.sha256)
+    with pytest.raises(BlobError):
+        store.local(gone.sha256)
+    assert list(store.all()) == [kept.sha256]
+    assert not store.remove(gone.sha256)
+
+
 def spoil(store: BlobStore, sha256: str, content: bytes) -> None:
     """Change a content under its name, behind the store's back."""
     if isinstance(store, BlobFolder):
