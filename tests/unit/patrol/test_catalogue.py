@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import threading
@@ -18,15 +19,17 @@ import pytest
 import rasterio
 import uvicorn
 from fastapi.testclient import TestClient
-from shapely.geometry import box, mapping
+from shapely.geometry import Polygon, box, mapping
 
-from dispatch.actor import Role
+from dispatch.actor import Actor, Role
+from dispatch.case import Case, CaseState
+from dispatch.finding import Finding, FindingId, FindingState
 from geo.area import Area, AreaId
 from geo.times import FixedClock
 from imagery import catalog, raster
 from patrol import audit, auth, demo, records, repositories, rules, tasks
 from patrol.api.app import make_app
-from patrol.pipeline import areas, cataloguing, exporting, masking, retaining, surveying
+from patrol.pipeline import areas, cataloguing, evidencing, exporting, masking, retaining, surveying
 from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
 
@@ -331,3 +334,85 @@ def test_the_nightly_job_is_asked_for_once_a_night(work: Workplace, clock: Fixed
     assert tasks.nightly(app, work.database, work.settings, clock) is None
     off = work.settings.model_copy(update={"retention": "off"})
     assert tasks.nightly(app, work.database, off, clock) is None
+
+
+def found_at(
+    work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, ground: Polygon, state: FindingState
+) -> Finding:
+    """A finding between two surveys, with the evidence that a comparison cuts for it."""
+    with work.database.write() as session:
+        finding = Finding(
+            id=FindingId(repositories.new_id()),
+            number=repositories.finding_number(session, work.clock),
+            area_id="a1",
+            outline_wgs84=ground,
+            area_m2=20.0,
+            height_m=2.0,
+            kind="new_building",
+            score=0.9,
+            state=state,
+            found_at=work.clock.now(),
+            before_survey=before.id,
+            after_survey=after.id,
+        )
+        repositories.findings.add(session, finding)
+        desk = evidencing.EvidenceDesk(surveying.load_survey(work, before), surveying.load_survey(work, after))
+        for role, crop, survey_id in desk.pieces(area().frame.to_metres(ground), photos=True):
+            evidencing.keep(work, session, finding.id, role, crop, survey_id)
+    return finding
+
+
+def test_evidence_is_cut_anew_where_a_mask_comes(work: Workplace, tmp_path: Path, client: TestClient) -> None:
+    """Pictures that showed what is masked now are no longer in the store; what lies under the mask whole keeps its hash alone."""
+    before, after = (adopted(work, tmp_path / f"e{n}", date(2026, n, 1), seed=n) for n in (9, 10))
+    x, y = PLACE
+    beside = box(x + 0.00042, y + 0.00015, x + 0.00046, y + 0.00019)
+    finding = found_at(work, before, after, beside, FindingState.TRIAGE)
+    with work.database.read() as session:
+        old = repositories.evidence_of(session, "finding", finding.id)
+    assert sorted(e.role for e in old) == ["after", "before", "height"]
+    masking.import_masks(work, masks_file(tmp_path / "m.geojson", authority="某部", reason="军事管理区"), by="sec")
+    masking.burn_all(work, by="sec")
+    with work.database.read() as session:
+        new = repositories.evidence_of(session, "finding", finding.id)
+    assert {e.id for e in new} == {e.id for e in old}
+    for was, now in zip(sorted(old, key=lambda e: e.id), sorted(new, key=lambda e: e.id), strict=True):
+        assert was.sha256 != now.sha256
+        assert not work.blobs.has(was.sha256)
+        assert work.blobs.has(now.sha256)
+    sign_in(client, "desk")
+    shown = client.get(f"/api/findings/{finding.id}/evidence").json()
+    out = client.get(f"/api/evidence/{shown[0]['id']}/public")
+    assert out.headers["x-original-sha256"] == shown[0]["sha256"]
+    with work.database.read() as session:
+        said = [e for e in audit.entries(session, subject=f"evidence:{shown[0]['id']}") if e.action == "export.picture"]
+    assert said[0].details["handed_out"] == hashlib.sha256(out.content).hexdigest()
+
+
+def test_evidence_stays_while_anybody_may_need_it(work: Workplace, tmp_path: Path, clock: FixedClock, client: TestClient) -> None:
+    """A rejected finding's pictures go after their days; those of an undecided one, or of a case that is not over, never do."""
+    before, after = (adopted(work, tmp_path / f"r{n}", date(2026, n, 1), seed=n) for n in (9, 10))
+    x, y = PLACE
+    places = [box(x + d, y + 0.0003, x + d + 0.00004, y + 0.00034) for d in (0.0001, 0.0002, 0.0003)]
+    states = (FindingState.REJECTED, FindingState.TRIAGE, FindingState.CONFIRMED)
+    rejected, waiting, confirmed = (found_at(work, before, after, g, s) for g, s in zip(places, states, strict=True))
+    with work.database.write() as session:
+        case = repositories.register_case(session, confirmed.id, Actor("r", "r", frozenset(Role) - {Role.SYSTEM}), clock)
+    assert isinstance(case, Case)
+    clock.advance(timedelta(days=366 * 20))
+    done = retaining.apply(work, by="system")
+    assert {d.kind for d in done} == {"evidence_rest"}
+    with work.database.read() as session:
+        kept = {f.id: repositories.evidence_of(session, "finding", f.id) for f in (rejected, waiting, confirmed)}
+    assert all(e.removed_at is not None and not work.blobs.has(e.sha256) for e in kept[rejected.id])
+    assert all(e.removed_at is None and work.blobs.has(e.sha256) for f in (waiting, confirmed) for e in kept[f.id])
+    sign_in(client, "desk")
+    gone = client.get(f"/api/evidence/{kept[rejected.id][0].id}")
+    assert gone.status_code == 410
+    assert kept[rejected.id][0].sha256 in gone.json()["text"]["zh"]
+    with work.database.write() as session:
+        over = replace(case, state=CaseState.CLOSED, closed_at=clock.now(), version=case.version + 1)
+        repositories.cases.put(session, over)
+    assert all(d.kind != "evidence_case" for d in retaining.due(work))
+    clock.advance(timedelta(days=366 * 5))
+    assert {d.kind for d in retaining.due(work)} >= {"evidence_case"}
