@@ -22,14 +22,14 @@ from fastapi.testclient import TestClient
 from shapely.geometry import Polygon, box, mapping
 
 from dispatch.actor import Actor, Role
-from dispatch.case import Case, CaseState
+from dispatch.case import CaseState
 from dispatch.finding import Finding, FindingId, FindingState
 from geo.area import Area, AreaId
 from geo.times import FixedClock
 from imagery import catalog, raster
 from patrol import audit, auth, demo, records, repositories, rules, tasks
 from patrol.api.app import make_app
-from patrol.pipeline import areas, cataloguing, evidencing, exporting, masking, retaining, surveying
+from patrol.pipeline import areas, casework, cataloguing, evidencing, exporting, masking, retaining, surveying
 from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
 
@@ -394,11 +394,12 @@ def test_evidence_stays_while_anybody_may_need_it(work: Workplace, tmp_path: Pat
     before, after = (adopted(work, tmp_path / f"r{n}", date(2026, n, 1), seed=n) for n in (9, 10))
     x, y = PLACE
     places = [box(x + d, y + 0.0003, x + d + 0.00004, y + 0.00034) for d in (0.0001, 0.0002, 0.0003)]
-    states = (FindingState.REJECTED, FindingState.TRIAGE, FindingState.CONFIRMED)
+    states = (FindingState.REJECTED, FindingState.TRIAGE, FindingState.TRIAGE)
     rejected, waiting, confirmed = (found_at(work, before, after, g, s) for g, s in zip(places, states, strict=True))
-    with work.database.write() as session:
-        case = repositories.register_case(session, confirmed.id, Actor("r", "r", frozenset(Role) - {Role.SYSTEM}), clock)
-    assert isinstance(case, Case)
+    casework.decide(work, confirmed.id, "confirm", "清楚", Actor("r", "r", frozenset(Role) - {Role.SYSTEM}))
+    with work.database.read() as session:
+        case = repositories.case_of(session, confirmed.id)
+    assert case is not None
     clock.advance(timedelta(days=366 * 20))
     done = retaining.apply(work, by="system")
     assert {d.kind for d in done} == {"evidence_rest"}
