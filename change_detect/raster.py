@@ -69,7 +69,9 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of one survey and the working grid its windows are read on."""
+    """The files of one survey and the working grid its windows are read on; in `refused` (metres of its frame) it is not to be
+    compared, and is read as unknown.
+    """
 
     ortho: Path
     surface: Path | None
@@ -77,6 +79,7 @@ class Source:
     filled: Path | None
     taken_on: date
     grid: Grid
+    refused: Polygon | MultiPolygon | None = None
 
     @staticmethod
     def of(
@@ -87,13 +90,14 @@ class Source:
         sigma: Path | None = None,
         filled: Path | None = None,
         grid: Grid | None = None,
+        refused: Polygon | MultiPolygon | None = None,
     ) -> Source:
         """A survey by its files; without a grid it works on the ortho's own cells, thinned to about 10 cm.
 
         Raises RasterError when a file is missing, unreadable or lies elsewhere.
         """
         own = grid_of(ortho)
-        source = Source(ortho, surface, sigma, filled, taken_on, grid or working_grid(own))
+        source = Source(ortho, surface, sigma, filled, taken_on, grid or working_grid(own), refused)
         for path in (surface, sigma, filled):
             if path is not None:
                 _must_overlap(path, source.grid)
@@ -117,6 +121,11 @@ class Source:
         surface = None if self.surface is None else _read_metres(self.surface, part)
         sigma = None if self.sigma is None else _read_metres(self.sigma, part)
         filled = None if self.filled is None else _read_flags(self.filled, part)
+        if self.refused is not None and not self.refused.is_empty and self.refused.intersects(part.outline_m):
+            hidden = cells_inside(self.refused, part)
+            valid = valid & ~hidden
+            if surface is not None:
+                surface[hidden] = np.nan
         return Layers(colours, valid, surface, sigma, filled)
 
 

@@ -122,8 +122,10 @@ def lines(
     overlap_side: float = 0.7,
     angle_deg: float | None = None,
     turn_m: float = OVERRUN_M,
+    within: Polygon | MultiPolygon | None = None,
 ) -> tuple[SurveyLine, ...]:
-    """All lines that cover the area as far as permitted air (metres of the area's frame) allows.
+    """All lines that cover the area as far as permitted air (metres of the area's frame) allows; of them only the stations that help
+    `within`, a part of the area to be flown again: those that stand over it or half a photo beside it.
 
     Give `gsd_m` or `height` (over GROUND); without either the area's own gsd counts. `angle_deg` is the course of the rows, clockwise from
     north; None takes the area's best. Line ends keep `turn_m` from the edge of permitted air along the row. Raises PlanningError.
@@ -131,7 +133,7 @@ def lines(
     height = flying_height(area, camera, gsd_m, height)
     lattice = lattice_of(area.outline_m, camera, height, overlap_forward, overlap_side, angle_deg)
     turn_m = max(turn_m, OVERRUN_M)
-    wanted = lattice.turned(area.outline_m)
+    wanted = lattice.turned(area.outline_m if within is None else _helping(area, within, camera, height))
     free = lattice.turned(polygons(permitted.buffer(-ROOM_M, join_style="mitre")))
     shapely.prepare(wanted)
     made: list[SurveyLine] = []
@@ -148,6 +150,15 @@ def lines(
     if not made:
         raise PlanningError(f"area {area.name}: no line fits into permitted air; see the clearance of the area for the reasons")
     return tuple(made)
+
+
+def _helping(area: Area, within: Polygon | MultiPolygon, camera: Camera, height: Height) -> Polygon | MultiPolygon:
+    """Where stations stand whose photos show `within`; raises PlanningError when it lies beside the area."""
+    reach_m = min(camera.footprint_m(height.metres)) / 2.0
+    helping = polygons(within.buffer(reach_m, join_style="mitre").intersection(area.outline_m))
+    if within.is_empty or helping.is_empty:
+        raise PlanningError(f"area {area.name}: the part to be flown again lies outside the area")
+    return helping
 
 
 def flying_height(area: Area, camera: Camera, gsd_m: float | None = None, height: Height | None = None) -> Height:

@@ -5,25 +5,35 @@ Hard gates refuse; soft ones say what to watch. A refusal over a gap names the g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
+from shapely.geometry import mapping
 
 from geo.area import Area
 from geo.grid import Grid
-from imagery import raster
+from geo.sun import direction
+from imagery import gaps, raster
+from imagery.cells import Cell, CellState, cells, refused_share
 from imagery.control import ControlReport, Role
+from imagery.coregister import Coregistration
+from imagery.laying import BY_SURFACE
+from imagery.photos import Photo
 from imagery.quality import Quality
-from imagery.reasons import Reason
+from imagery.reasons import Reason, read_all
 from imagery.reconstruct import Block, Method
 from imagery.residual import Residual
+from imagery.screening import sharpness_shares
 from imagery.surface import native_gsd_m
 
 _CONTROL_OFF_M = 5.0  # a hand-held receiver is better than this
 _ANY_GPS_M = 1000.0  # receivers farther off than this from where surveyed points hold the block are of another place
+_SOFT_SHARPNESS = 0.5  # of the photos around: below it fine edges are gone, at a quarter (screening) the photo is of no use
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +61,28 @@ class _Gate:
         return Reason(self.code, self.zh.format(**said), self.en.format(**said), float(self.value), limit, refuses=refused)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was measured on the finished files of a survey: ortho, residual and surface against the reference."""
+
+    ortho: Path
+    shifts: Residual | None = None
+    surface: Coregistration | None = None
+    notes: tuple[Reason, ...] = ()
+
+
 def quality(
-    block: Block,
-    area: Area,
-    grid: Grid,
-    ortho: Path,
-    filled: Path,
-    shifts: Residual | None,
-    has_reference: bool,
-    notes: Sequence[Reason] = (),
+    block: Block, photos: Sequence[Photo], area: Area, grid: Grid, looked: Looked, filled: Path, *, has_reference: bool
 ) -> Quality:
     """The record of a survey made from photos."""
     stats = block.stats
-    share, gap = coverage(area, grid, ortho)
+    small, thin = gaps.coarse(grid)
+    counts = gaps.photos_over(block, small)
+    ground = _Ground.of(area, grid, small, thin, looked, counts)
     given_nadir = stats.method not in {Method.FROZEN, Method.JOINT}
+    wanted = raster.inside(area.outline_m, small)
+    blurred = float((sharpness_shares(photos) < _SOFT_SHARPNESS).mean()) if photos else None
+    azimuth, elevation = _sun(photos, area)
     gates = (
         _Gate(
             "registered",
@@ -108,19 +126,45 @@ def quality(
             "The block is tilted by {value:.1f}° (limit {limit}°).",
         ),
         *_controlled(stats.control),
-        *_shared(share, gap, shifts, grid),
+        _Gate(
+            "thin_overlap",
+            ground.gap.thin,
+            0.05,
+            0.30,
+            "单元有 {value:.0%} 只有不到两张照片覆盖，测不出高程（上限 {limit:.0%}）。",
+            "{value:.0%} of the area is seen by fewer than two photos, so its height is not measured (limit {limit:.0%}).",
+        ),
+        _Gate(
+            "blurred",
+            blurred,
+            0.10,
+            0.50,
+            "{value:.0%} 的照片明显比相邻照片模糊（上限 {limit:.0%}）。",
+            "{value:.0%} of the photos are far less sharp than their neighbours (limit {limit:.0%}).",
+        ),
+        _Gate(
+            "sun_low",
+            elevation,
+            20.0,
+            0.0,
+            "太阳高度角 {value:.0f}°，阴影较长（宜≥{limit:.0f}°）。",
+            "The sun stood at {value:.0f}°: shadows are long (at least {limit:.0f}° is better).",
+            above=False,
+        ),
+        *_shared(ground, looked, grid),
     )
-    reasons = [*notes, *stats.notes, *(stats.control.reasons if stats.control is not None else ())]
+    reasons = [*looked.notes, *read_all(stats.notes), *(stats.control.reasons if stats.control is not None else ())]
     if has_reference and given_nadir:
         reasons.append(
             Reason(
                 "own_gps",
-                "未能配准到参考期影像块，改用自身定位并按影像配准。",
+                "未能配准到参考期影像块，改用自身定位并按影像与地表配准。",
                 "Not registered into the reference's block: placed by its own GPS and the rasters.",
             )
         )
     reasons += [verdict for verdict in (g.verdict() for g in gates) if verdict is not None]
     reasons += _guessed(filled)
+    by_surface = any(r.code == BY_SURFACE for r in looked.notes)
     return Quality(
         registered=stats.registered,
         given=stats.given,
@@ -128,25 +172,28 @@ def quality(
         gps_residual_m=stats.gps_residual_m,
         agl_m=stats.agl_m,
         tilt_deg=stats.tilt_deg,
-        coverage=share,
         gsd_m=native_gsd_m(block),
-        residual_median_px=shifts.median_px if shifts is not None else None,
-        residual_p90_px=shifts.p90_px if shifts is not None else None,
-        method=str(stats.method),
+        method=f"{stats.method} + Nuth & Kääb" if by_surface else str(stats.method),
         fell_back=stats.fell_back or (has_reference and given_nadir),
         accepted=not any(r.refuses for r in reasons),
         reasons=tuple(reasons),
         control=stats.control,
+        agl_ratio=stats.agl_ratio,
+        photos_per_cell=float(np.median(counts[wanted])) if wanted.any() else None,
+        thin_overlap=ground.gap.thin,
+        blurred=blurred,
+        sun_azimuth_deg=azimuth,
+        sun_elevation_deg=elevation,
+        **ground.record(),
+        **_against_reference(looked, grid),
     )
 
 
-def adopted(
-    area: Area, grid: Grid, ortho: Path, native_m: float, method: str, shifts: Residual | None, notes: Sequence[Reason]
-) -> Quality:
+def adopted(area: Area, grid: Grid, native_m: float, method: str, looked: Looked) -> Quality:
     """The record of a survey taken over from another program."""
-    share, gap = coverage(area, grid, ortho)
-    verdicts = (g.verdict() for g in _shared(share, gap, shifts, grid))
-    reasons = [*notes, *(verdict for verdict in verdicts if verdict is not None)]
+    ground = _Ground.of(area, grid, *gaps.coarse(grid), looked, None)
+    verdicts = (g.verdict() for g in _shared(ground, looked, grid))
+    reasons = [*looked.notes, *(verdict for verdict in verdicts if verdict is not None)]
     return Quality(
         registered=0,
         given=0,
@@ -154,15 +201,59 @@ def adopted(
         gps_residual_m=None,
         agl_m=None,
         tilt_deg=None,
-        coverage=share,
         gsd_m=native_m,
-        residual_median_px=shifts.median_px if shifts is not None else None,
-        residual_p90_px=shifts.p90_px if shifts is not None else None,
         method=method,
         fell_back=False,
         accepted=not any(r.refuses for r in reasons),
         reasons=tuple(reasons),
+        **ground.record(),
+        **_against_reference(looked, grid),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """How much of the area a survey shows, where its largest hole lies (a phrase, empty without one), and what to fly again."""
+
+    share: float
+    hole: str
+    gap: gaps.Gap
+    outline: Mapping[str, Any] | None
+
+    @staticmethod
+    def of(area: Area, grid: Grid, small: Grid, thin: int, looked: Looked, counts: NDArray[np.uint16] | None) -> _Ground:
+        known = raster.read_mask(looked.ortho, thin=thin)
+        bad = [c.outline_m for c in _cells(looked, grid) if c.state is CellState.REFUSED]
+        gap = gaps.find(area, small, known, counts, bad)
+        share, hole = coverage(area, grid, looked.ortho)
+        return _Ground(share, hole, gap, None if gap.outline_m.is_empty else mapping(area.frame.to_degrees(gap.outline_m)))
+
+    def record(self) -> dict[str, Any]:
+        return {"coverage": self.share, "gap": self.outline, "gap_m2": round(self.gap.area_m2, 1)}
+
+
+def _cells(looked: Looked, grid: Grid) -> tuple[Cell, ...]:
+    return cells(looked.shifts, grid) if looked.shifts is not None else ()
+
+
+def _against_reference(looked: Looked, grid: Grid) -> dict[str, Any]:
+    shifts, surface = looked.shifts, looked.surface
+    known = surface is not None and surface.xy_known
+    return {
+        "residual_median_px": shifts.median_px if shifts is not None else None,
+        "residual_p90_px": shifts.p90_px if shifts is not None else None,
+        "residual_refused": refused_share(_cells(looked, grid)),
+        "surface_east_m": surface.east_m if surface is not None and known else None,
+        "surface_north_m": surface.north_m if surface is not None and known else None,
+        "surface_up_m": surface.up_m if surface is not None else None,
+        "surface_nmad_m": surface.nmad_m if surface is not None else None,
+    }
+
+
+def _sun(photos: Sequence[Photo], area: Area) -> tuple[float | None, float | None]:
+    """(azimuth, elevation) at the middle photo's time; None where no photo tells one."""
+    times = sorted(p.taken_at for p in photos if p.taken_at is not None)
+    return direction(area.centre, times[len(times) // 2]) if times else (None, None)
 
 
 def coverage(area: Area, grid: Grid, ortho: Path) -> tuple[float, str]:
@@ -215,14 +306,16 @@ def _controlled(control: ControlReport | None) -> tuple[_Gate, ...]:
     )
 
 
-def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tuple[_Gate, ...]:
+def _shared(ground: _Ground, looked: Looked, grid: Grid) -> tuple[_Gate, ...]:
     """Gates of every survey, however it was made."""
+    shifts, surface, gap = looked.shifts, looked.surface, ground.hole
+    off = surface.shift_m if surface is not None and surface.xy_known else None
     matched = shifts.found / shifts.tried if shifts is not None and shifts.tried >= 12 else None
     half_metre_px = 0.5 / grid.gsd_m
     return (
         _Gate(
             "coverage",
-            share,
+            ground.share,
             0.98,
             0.85,
             "只覆盖了单元的 {value:.0%}（应≥{limit:.0%}），最大缺口 " + gap + "：请补飞该处。",
@@ -253,6 +346,38 @@ def _shared(share: float, gap: str, shifts: Residual | None, grid: Grid) -> tupl
             "与参考期影像只有 {value:.0%} 的检查点能匹配（应≥{limit:.0%}）。",
             "Only {value:.0%} of the check tiles match the reference (at least {limit:.0%}).",
             above=False,
+        ),
+        _Gate(
+            "residual_cells",
+            refused_share(_cells(looked, grid)),
+            0.02,
+            0.50,
+            "有 {value:.0%} 的区块与参考期错位过大，比对时不采用（上限 {limit:.0%}）。",
+            "{value:.0%} of the cells lie too far off the reference and are left out of comparisons (limit {limit:.0%}).",
+        ),
+        _Gate(
+            "surface_shift",
+            off,
+            max(grid.gsd_m, 0.05),
+            max(3 * grid.gsd_m, 0.5),
+            "地表与参考期平面相差 {value:.2f} 米（上限 {limit:.2f}）。",
+            "The surface lies {value:.2f} m off the reference's along the ground (limit {limit:.2f}).",
+        ),
+        _Gate(
+            "surface_height",
+            abs(surface.up_m) if surface is not None else None,
+            0.15,
+            3.0,  # a season's crops raise whole fields; comparisons take an even step out
+            "地表与参考期高程相差 {value:.2f} 米（上限 {limit:.2f}）。",
+            "The surface lies {value:.2f} m above or below the reference's (limit {limit:.2f}).",
+        ),
+        _Gate(
+            "surface_spread",
+            surface.nmad_m if surface is not None else None,
+            0.15,
+            1.5,
+            "与参考期的高差离散 {value:.2f} 米（上限 {limit:.2f}）。",
+            "Heights differ from the reference's by {value:.2f} m (NMAD, limit {limit:.2f}).",
         ),
     )
 

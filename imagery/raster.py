@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as FileWindow
+from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geo.errors import GeoError
@@ -330,3 +331,9 @@ def inside(outline: BaseGeometry, grid: Grid, *, touched: bool = False) -> Mask:
         > 0
     )
     return cells
+
+
+def outlines(mask: Mask, grid: Grid) -> tuple[Polygon, ...]:
+    """The outlines along cell borders of every 4-connected part of a mask `(rows, cols)`, in metres of the grid."""
+    found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
+    return tuple(Polygon(g["coordinates"][0], g["coordinates"][1:]) for g, _ in found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -38,7 +38,8 @@ _LEAST_CONTRAST = 4.0  # levels of fine detail
 class Residual:
     """Shifts `(n, 2)` in cells (east, south) at places `(n, 2)` in frame metres: where the second ortho shows the first one's ground.
 
-    `likeness` `(n,)` is the correlation of each tile after its shift; `tried` how many tiles were textured and known in both.
+    `likeness` `(n,)` is the correlation of each tile after its shift; `tried` how many tiles were textured and known in both,
+    `unmatched_m` `(m, 2)` where those lie that matched nowhere.
     """
 
     places_m: Floats
@@ -46,6 +47,7 @@ class Residual:
     likeness: Floats
     tried: int
     gsd_m: float
+    unmatched_m: Floats = field(default_factory=lambda: np.empty((0, 2)))
 
     @property
     def found(self) -> int:
@@ -81,6 +83,7 @@ class Residual:
             "p90_px": self.p90_px,
             "median_cm": self.median_cm,
             "p90_cm": self.p90_cm,
+            "unmatched": np.round(self.unmatched_m, 2).tolist(),
             "tiles": [
                 {
                     "x_m": round(p[0], 2),
@@ -106,7 +109,8 @@ class Residual:
             places = np.array([[t["x_m"], t["y_m"]] for t in tiles], np.float64).reshape(-1, 2)
             shifts = np.array([[t["east_px"], t["south_px"]] for t in tiles], np.float64).reshape(-1, 2)
             likeness = np.array([t["likeness"] for t in tiles], np.float64)
-            return Residual(places, shifts, likeness, int(record["tried"]), float(record["gsd_m"]))
+            unmatched = np.array(record.get("unmatched", []), np.float64).reshape(-1, 2)
+            return Residual(places, shifts, likeness, int(record["tried"]), float(record["gsd_m"]), unmatched)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise SurveyError(f"{path}: no residual map ({error}); build the survey again") from error
 
@@ -120,7 +124,7 @@ def measure(before: Path, after: Path, grid: Grid, progress: Progress = silent, 
         for col in range(0, max(1, grid.cols - tile + 1), step)
         if row + tile <= grid.rows and col + tile <= grid.cols
     ]
-    places, shifts, likeness, tried = [], [], [], 0
+    places, shifts, likeness, unmatched = [], [], [], []
     with raster.reading(before) as old, raster.reading(after) as new:
         for done, window in enumerate(windows):
             progress(done, len(windows), "residual")
@@ -129,20 +133,21 @@ def measure(before: Path, after: Path, grid: Grid, progress: Progress = silent, 
             one, other = (grey(f.window(window)) for f in (old, new))
             if min(_contrast(one), _contrast(other)) < _LEAST_CONTRAST:
                 continue
-            tried += 1
+            x, y = grid.west_m + (window.col + tile / 2) * grid.gsd_m, grid.north_m - (window.row + tile / 2) * grid.gsd_m
             found = shift(one, other)
             if found is None:
+                unmatched.append((x, y))
                 continue
             shifts.append(found[:2])
             likeness.append(found[2])
-            x, y = grid.west_m + (window.col + tile / 2) * grid.gsd_m, grid.north_m - (window.row + tile / 2) * grid.gsd_m
             places.append((x, y))
     return Residual(
         np.array(places, np.float64).reshape(-1, 2),
         np.array(shifts, np.float64).reshape(-1, 2),
         np.array(likeness, np.float64),
-        tried,
+        len(places) + len(unmatched),
         grid.gsd_m,
+        np.array(unmatched, np.float64).reshape(-1, 2),
     )
 
 

@@ -340,9 +340,8 @@ def _by_sharpness(photos: Sequence[Photo], area: Area | None) -> Found:
     """Smeared, whatever the scene; or dull against the median of the eight photos around it in the flight: what is below changes
     slowly, a shaken camera does not.
     """
-    sharpness = np.array([p.sharpness for p in photos])
     found: Found = {}
-    for i, photo in enumerate(photos):
+    for i, (photo, share) in enumerate(zip(photos, sharpness_shares(photos).tolist(), strict=True)):
         if photo.look.smear > _SMEARED:
             smear = photo.look.smear
             found[i] = (
@@ -352,12 +351,7 @@ def _by_sharpness(photos: Sequence[Photo], area: Area | None) -> Found:
                     "en": f"its smear is {smear:.2f}, of sharp photos at most 0.35",
                 },
             )
-            continue
-        around = np.concatenate([sharpness[max(0, i - 4) : i], sharpness[i + 1 : i + 5]])
-        if len(around) < 3 or np.median(around) <= 0:
-            continue
-        share = float(sharpness[i] / np.median(around))
-        if share < _BLUR_SHARE:
+        elif share < _BLUR_SHARE:
             found[i] = (
                 Why.BLUR,
                 {"zh": f"清晰度只有相邻照片的 {share:.0%}", "en": f"{share:.0%} of the sharpness of the photos around it"},
@@ -381,3 +375,14 @@ _RULES: tuple[Callable[[Sequence[Photo], Area | None], Found], ...] = (
     _by_exposure,
     _by_sharpness,
 )
+
+
+def sharpness_shares(photos: Sequence[Photo]) -> Floats:
+    """Sharpness of each photo over the median of the eight around it in the flight, `(n,)`; 1 where there is nothing to tell by."""
+    sharpness = np.array([p.sharpness for p in photos])
+    shares = np.ones(len(photos))
+    for i in range(len(photos)):
+        around = np.concatenate([sharpness[max(0, i - 4) : i], sharpness[i + 1 : i + 5]])
+        if len(around) >= 3 and np.median(around) > 0:
+            shares[i] = sharpness[i] / np.median(around)
+    return shares

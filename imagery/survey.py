@@ -23,7 +23,7 @@ from geo.area import Area, AreaId
 from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
-from imagery import adoption, ground, judge, laying, orthorectify, residual, surface
+from imagery import adoption, cells, coregister, ground, judge, laying, orthorectify, residual, surface
 from imagery.control import Control, ControlReport
 from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
@@ -166,7 +166,6 @@ def build(
     if (folder / RECORD).exists():
         return Survey.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    notes: list[Reason] = []
     if control is not None:
         if control.frame != area.frame:
             raise ControlError(f"{control.source}: read in EPSG:{control.frame.epsg}, the area works in EPSG:{area.frame.epsg}")
@@ -175,13 +174,13 @@ def build(
     grid = reference.grid if reference is not None else area.grid(gsd_m or _gsd(area, surface.native_gsd_m(block)))
     files = _files(block, grid, folder, progress)
     if reference is not None and _stands_alone(block, reference) and not (folder / "laid").exists():
-        block, files = _laid_onto(block, grid, folder, files, reference, notes, progress)
+        block, files = _laid_onto(block, grid, folder, files, reference, progress)
     heights, picture = files
     bare = ground.build(heights.surface, grid, folder, progress, filled=heights.filled)
-    shifts = None
-    if reference is not None:
-        shifts = _residual(reference, picture.ortho, grid, folder, progress)
-    quality = judge.quality(block, area, grid, picture.ortho, heights.filled, shifts, reference is not None, notes)
+    shifts = _residual(reference, picture.ortho, grid, folder, progress) if reference is not None else None
+    check = _surface_check(reference, heights.surface, heights.filled, grid, progress)
+    looked = judge.Looked(picture.ortho, shifts, check, tuple(_kept_notes(folder)))
+    quality = judge.quality(block, photos, area, grid, looked, heights.filled, has_reference=reference is not None)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return Survey(
         id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
@@ -242,7 +241,9 @@ def adopt(
     found = adoption.adopt(ortho, surface_path, wanted, folder, progress)
     bare = ground.build(found.surface, grid, folder, progress) if found.surface is not None else None
     shifts = _residual(reference, found.ortho, grid, folder, progress) if reference is not None else None
-    quality = judge.adopted(area, grid, found.ortho, found.native_gsd_m, found.method, shifts, found.notes)
+    check = _surface_check(reference, found.surface, None, grid, progress)
+    looked = judge.Looked(found.ortho, shifts, check, found.notes)
+    quality = judge.adopted(area, grid, found.native_gsd_m, found.method, looked)
     return Survey(
         id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
         area_id=area.id,
@@ -337,21 +338,20 @@ def _laid_onto(
     folder: Path,
     files: tuple[surface.SurfaceFiles, orthorectify.OrthoFiles],
     reference: Survey,
-    notes: list[Reason],
     progress: Progress,
 ) -> tuple[Block, tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]]:
     """A block on its own GPS moved onto the reference by their rasters, and its files made again there."""
     heights, picture = files
     move = laying.block_move(picture.ortho, heights.surface, reference.ortho, reference.surface, grid, progress)
-    notes.append(move.note)
     if not move.found:
+        _keep_notes(folder, move.notes)
         return block, files
     # In this order: wherever it is killed, rasters are made again from the block that lies there, and a second move is none.
     for path in (*asdict(heights).values(), *asdict(picture).values()):
         Path(path).unlink()
     block = move.moved(block).save(folder / "block")
-    (folder / "laid").touch()
-    notes.append(Reason("made_again", "已按新位置重新生成成果。", "Surface and ortho were made again at the new place."))
+    again = Reason("made_again", "已按新位置重新生成成果。", "Surface and ortho were made again at the new place.")
+    _keep_notes(folder, (*move.notes, again))
     return block, _files(block, grid, folder, progress)
 
 
@@ -360,5 +360,29 @@ def _residual(reference: Survey, ortho: Path, grid: Grid, folder: Path, progress
     if path.exists():
         return residual.Residual.load(path)
     found = residual.measure(reference.ortho, ortho, grid, progress)
+    cells.picture(found, grid, ortho, folder / "residual.png")
     found.save(path)
     return found
+
+
+def _keep_notes(folder: Path, notes: Sequence[Reason]) -> None:
+    """What became of the laying, so that a build that is taken up again neither lays twice nor forgets it."""
+    temporary = folder / ".laid.part"
+    temporary.write_text(json.dumps([asdict(n) for n in notes], ensure_ascii=False), encoding="utf-8")
+    temporary.replace(folder / "laid")
+
+
+def _kept_notes(folder: Path) -> tuple[Reason, ...]:
+    path = folder / "laid"
+    said = path.read_text(encoding="utf-8") if path.exists() else ""
+    return read_all(json.loads(said)) if said else ()
+
+
+def _surface_check(
+    reference: Survey | None, heights: Path | None, filled: Path | None, grid: Grid, progress: Progress
+) -> coregister.Coregistration | None:
+    """How the surface lies over the reference's, where both have one."""
+    if reference is None or reference.surface is None or heights is None:
+        return None
+    unsure = tuple(p for p in (reference.filled, filled) if p is not None)
+    return coregister.between(reference.surface, heights, grid, unsure, progress=progress)

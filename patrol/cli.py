@@ -158,13 +158,16 @@ def ingest(
         Path | None, typer.Option(help="ground control: gcp_list.txt, CSV or GeoJSON; default: the photos' own")
     ] = None,
     check: Annotated[list[str] | None, typer.Option(help="name of a point that only measures; may be repeated")] = None,
+    completes: Annotated[str | None, typer.Option(help="id of a survey whose gap these photos fill")] = None,
     json_: Json = False,
 ) -> None:
     """Photos to a survey, registered into the area's reference."""
     from patrol.pipeline import surveying
 
     with _work() as work, terminal.bar(json_) as progress, work.photos(photos, progress) as folder:
-        done = surveying.ingest(work, folder, area, _day(day), by=BY, control=control, checks=check or (), progress=progress)
+        done = surveying.ingest(
+            work, folder, area, _day(day), by=BY, control=control, checks=check or (), completes=completes, progress=progress
+        )
     _say_survey(done.survey, done.left_out, json_)
 
 
@@ -364,6 +367,7 @@ def plan(
     aircraft: Annotated[str | None, typer.Option(help="id of the aircraft; default: the first of the fleet")] = None,
     day: Annotated[str | None, typer.Option("--date")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the .plan and .waypoints files")] = None,
+    gap: Annotated[str | None, typer.Option(help="id of a survey: only its gap is flown again")] = None,
     json_: Json = False,
 ) -> None:
     """The 30-day calendar, or the missions of one area on one day with their files."""
@@ -383,10 +387,11 @@ def plan(
         with work.database.read() as session:
             ground = repositories.areas.get(session, area)
             fleet = repositories.aircraft.where(session)
+            completes = repositories.surveys.get(session, gap) if gap else None
         chosen = next((a for a in fleet if aircraft in (None, a.id)), None)
         if chosen is None:
             raise PlanningError("no such aircraft: add one with `patrol aircraft add`")
-        missions = planning.plan_missions(work, ground, chosen, _day(day), by=BY)
+        missions = planning.plan_missions(work, ground, chosen, _day(day), by=BY, completes=completes)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             for m in missions:

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.report import publish
 from patrol import terminal
 
-SETS = ("sheffield", "planted", "brighton", "town", "ground", "control", "cost", "growth")
+SETS = ("sheffield", "planted", "brighton", "town", "ground", "control", "cost", "growth", "coregistration")
 """Modules of this package with `rows(folder) -> list[Row]`, in the order they are run."""
 
 

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, exports, flights, review, signing, stac, uploads
+from patrol.api import cases, exports, flights, review, signing, stac, surveys, uploads
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
@@ -56,7 +56,16 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
     if work is not None:
         app.state.work = work
         app.state.watch = FleetWatch(work)
-    routers = (signing.router, review.router, cases.router, flights.router, uploads.router, stac.router, exports.router)
+    routers = (
+        signing.router,
+        review.router,
+        surveys.router,
+        cases.router,
+        flights.router,
+        uploads.router,
+        stac.router,
+        exports.router,
+    )
     for router in routers:
         app.include_router(router)
     _errors(app)

@@ -154,8 +154,29 @@ def quality(given: Mapping[str, Any]) -> wire.QualityOut:
         photos_registered=given["registered"],
         **{
             name: given.get(name)
-            for name in ("reprojection_px", "agl_m", "tilt_deg", "coverage", "residual_median_px", "residual_p90_px")
+            for name in (
+                "reprojection_px",
+                "gps_residual_m",
+                "agl_m",
+                "agl_ratio",
+                "tilt_deg",
+                "coverage",
+                "residual_median_px",
+                "residual_p90_px",
+                "residual_refused",
+                "surface_east_m",
+                "surface_north_m",
+                "surface_up_m",
+                "surface_nmad_m",
+                "photos_per_cell",
+                "thin_overlap",
+                "blurred",
+                "sun_azimuth_deg",
+                "sun_elevation_deg",
+            )
         },
+        gap=wire.Geometry(**given["gap"]) if given.get("gap") else None,
+        gap_m2=given.get("gap_m2", 0.0),
         gsd_m=given["gsd_m"],
         method=str(given["method"]),
         fell_back=given["fell_back"],

@@ -97,12 +97,26 @@ class QualityOut(Wire):
     photos_given: int
     photos_registered: int
     reprojection_px: float | None
+    gps_residual_m: float | None
     agl_m: float | None
+    agl_ratio: float | None
     tilt_deg: float | None
     coverage: float | None
     gsd_m: float
     residual_median_px: float | None
     residual_p90_px: float | None
+    residual_refused: float | None = Field(description="share of measured cells that are not compared")
+    surface_east_m: float | None
+    surface_north_m: float | None
+    surface_up_m: float | None
+    surface_nmad_m: float | None
+    photos_per_cell: float | None
+    thin_overlap: float | None
+    blurred: float | None
+    sun_azimuth_deg: float | None
+    sun_elevation_deg: float | None
+    gap: Geometry | None = Field(description="what to fly again")
+    gap_m2: float
     method: str
     fell_back: bool
 
@@ -122,6 +136,42 @@ class SurveyOut(Wire):
     classification: str
     thumbnail: str | None = Field(description="where a small picture of it is")
     quality: QualityOut
+
+
+class ResidualCell(Wire):
+    """A square of ground and how far the survey lies off the reference in it; pixels of the grid, east and south."""
+
+    outline: Geometry
+    state: Literal["good", "refused", "unknown"]
+    tried: int
+    found: int
+    east_px: float | None
+    south_px: float | None
+    p95_px: float | None
+
+
+class ResidualArrow(Wire):
+    """The shift of one tile at its middle."""
+
+    lon_deg: float
+    lat_deg: float
+    east_px: float
+    south_px: float
+
+
+class ResidualOut(Wire):
+    """The residual of a survey against its reference, by cell and tile."""
+
+    gsd_m: float
+    worst_px: float = Field(description="95th percentile above which a cell is not compared")
+    tried: int
+    found: int
+    median_px: float | None
+    median_cm: float | None
+    p90_px: float | None
+    p90_cm: float | None
+    cells: list[ResidualCell]
+    arrows: list[ResidualArrow]
 
 
 class ComparisonOut(Wire):

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry import Polygon
+from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
 from sqlalchemy.orm import Session
 
 from change_detect import persist
@@ -23,9 +25,13 @@ from dispatch.refusal import Refusal
 from geo.area import Area
 from geo.progress import Progress, silent
 from imagery import evidence
+from imagery.cells import WORST_P95_PX, CellState, cells
+from imagery.reasons import Reason
+from imagery.residual import Residual
 from patrol import audit, records, repositories
 from patrol.pipeline import evidencing
 from patrol.pipeline.surveying import load_survey
+from patrol.values import dump
 from patrol.wiring import Workplace
 
 KIND_TEXT: Mapping[str, tuple[str, str]] = {
@@ -88,6 +94,7 @@ def compare(
             "tiles_tried": residual.tiles_tried,
             "warnings": list(residual.warnings),
             "up_m": residual.up_m.coefficients[0] if residual.up_m is not None else 0.0,
+            "masked": masked(area, pair),
         },
     )
     pieces = []
@@ -141,8 +148,42 @@ def source(work: Workplace, record: records.SurveyRecord) -> Source:
     if ortho is None:
         raise ComparisonRefused(f"survey {record.id} has no orthophoto")
     return Source.of(
-        ortho, taken_on=record.taken_on, surface=path("surface"), sigma=path("sigma"), filled=path("filled"), grid=None
+        ortho,
+        taken_on=record.taken_on,
+        surface=path("surface"),
+        sigma=path("sigma"),
+        filled=path("filled"),
+        grid=None,
+        refused=refused_cells(work, record),
     )
+
+
+def refused_cells(work: Workplace, record: records.SurveyRecord) -> MultiPolygon | None:
+    """Where a survey lies too far off its reference to be compared (95th percentile above 3 px), metres of its frame."""
+    survey = load_survey(work, record)
+    if survey.residual is None:
+        return None
+    bad = [c.outline_m for c in cells(Residual.load(survey.residual), survey.grid) if c.state is CellState.REFUSED]
+    return polygons(unary_union(bad)) if bad else None
+
+
+def polygons(shape: BaseGeometry) -> MultiPolygon:
+    """The polygons of a union."""
+    return MultiPolygon([p for p in getattr(shape, "geoms", (shape,)) if isinstance(p, Polygon)])
+
+
+def masked(area: Area, pair: SurveyPair) -> Mapping[str, Any]:
+    """The share of the area that a comparison leaves out, and why, in both languages."""
+    parts = [s.refused for s in (pair.before, pair.after) if s.refused is not None]
+    share = float(unary_union(parts).intersection(area.outline_m).area / area.area_m2) if parts else 0.0
+    why = Reason(
+        "residual_cells",
+        f"有 {share:.1%} 的面积与参考期错位超过 {WORST_P95_PX:.0f} 像素，未参与比对。",
+        f"{share:.1%} of the area lies more than {WORST_P95_PX:.0f} px off the reference and was not compared.",
+        share,
+        WORST_P95_PX,
+    )
+    return {"share": share, "reasons": [dump(why)] if parts else []}
 
 
 def aligned(

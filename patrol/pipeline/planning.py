@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from shapely.geometry import MultiPolygon, Polygon, shape
+
 from airspace.clearance import Clearance, clear
 from airspace.permitted import permitted_outline
-from airspace.zones import Permit, Volume, Zone
+from airspace.zones import Permit, Volume, Zone, polygons
 from flight import calendar, coverage, sorties
 from flight.errors import PlanningError
 from flight.fleet import Aircraft
@@ -30,6 +32,7 @@ MARGIN_M = 10.0  # kept from every edge of airspace: real track errors reach 1.4
 REACH_M = 250.0  # how far round an area a flight may look for its way
 FLY_AT = time(11, 0)  # local: the sun stands highest, and each cycle flies at the same clock time
 HOURS = timedelta(hours=3)
+MAKE_UP_WITHIN = timedelta(days=7)  # later the ground around the gap is another one
 
 
 def flying_span(day: date) -> Span:
@@ -55,12 +58,14 @@ def plan_missions(
     overlap_forward: float = 0.8,
     overlap_side: float = 0.7,
     plan_id: str | None = None,
+    completes: records.SurveyRecord | None = None,
 ) -> tuple[records.MissionRecord, ...]:
     """The missions that cover an area on a day, checked against airspace and kept with their files.
 
-    The line grid belongs to the area, so every cycle takes its photos from the same stations. Raises PlanningError when nothing may
-    be flown, with the reasons of the airspace.
+    The line grid belongs to the area, so every cycle takes its photos from the same stations. With a survey that it `completes` only
+    those are flown that show the survey's gap. Raises PlanningError when nothing may be flown, with the reasons of the airspace.
     """
+    gap = gap_of(area, completes) if completes is not None else None
     zones, permits = air(work)
     span, height = flying_span(day), coverage.flying_height(area, aircraft.camera)
     ceiling = Height(height.metres + MARGIN_M, Datum.GROUND)
@@ -75,18 +80,51 @@ def plan_missions(
     )
     if permitted.is_empty or permitted.intersection(area.outline_m).is_empty:
         raise PlanningError(f"area {area.name} cannot be flown: {_why(area, zones, permits, ceiling, span, work)}")
-    lines = coverage.lines(area, aircraft.camera, permitted=permitted, overlap_forward=overlap_forward, overlap_side=overlap_side)
+    lines = coverage.lines(
+        area, aircraft.camera, permitted=permitted, overlap_forward=overlap_forward, overlap_side=overlap_side, within=gap
+    )
     airway, made = Airway(permitted), []
     for sortie in sorties.split(lines, aircraft, aircraft.home, airway=airway, frame=area.frame):
-        name = f"{area.name}-{day:%Y%m%d}-{sortie.number}of{sortie.of}"
+        name = f"{area.name}-{day:%Y%m%d}-{'gap-' if completes else ''}{sortie.number}of{sortie.of}"
         mission = survey_mission(sortie, name=name, airway=airway)
-        details = {"photos": sortie.photos, "height_m": height.metres}
+        details = {"photos": sortie.photos, "height_m": height.metres, "completes": completes.id if completes else None}
         made.append(
             keep_mission(
                 work, mission, aircraft, kind=kind, by=by, day=day, area_id=area.id, plan_id=plan_id, span=span, details=details
             )
         )
     return tuple(made)
+
+
+def gap_of(area: Area, survey: records.SurveyRecord) -> Polygon | MultiPolygon:
+    """What a survey lacks, in metres of the area's frame; raises PlanningError for one of another area or without a gap."""
+    if survey.area_id != area.id:
+        raise PlanningError(f"survey {survey.id} is not of area {area.name}")
+    given = survey.quality.get("gap")
+    if not given:
+        raise PlanningError(f"survey {survey.id} has no gap to fly again: fly the whole area, or nothing")
+    return polygons(area.frame.to_metres(shape(given)))
+
+
+def gap_demands(
+    refused: Sequence[records.SurveyRecord], last: Mapping[str, date], areas: Sequence[Area], start: date
+) -> tuple[calendar.Demand, ...]:
+    """A make-up flight for each refused survey with a gap that no later survey has made good; `last` are the accepted ones by area.
+
+    One battery over the middle of a small gap is enough; a gap of more than a third of the area asks for the whole of it.
+    """
+    by_id, made = {a.id: a for a in areas}, {}
+    for survey in sorted(refused, key=lambda s: (s.taken_on, s.made_at)):
+        area = by_id.get(AreaId(survey.area_id))
+        if area is None or not survey.quality.get("gap") or last.get(survey.area_id, date.min) >= survey.taken_on:
+            continue
+        gap = gap_of(area, survey)
+        middle = gap.representative_point()
+        place = area.frame.lonlat(middle.x, middle.y) if gap.area <= area.area_m2 / 3 else None
+        why = f"补飞 {survey.taken_on} 的缺口 make-up flight over the gap of {survey.id}, {gap.area:.0f} m²"
+        # the newest refusal of an area speaks for the older ones
+        made[area.id] = calendar.Demand(f"gap:{survey.id}", area.id, start, start + MAKE_UP_WITHIN, why, place)
+    return tuple(made.values())
 
 
 def _why(area: Area, zones: Sequence[Zone], permits: Sequence[Permit], ceiling: Height, span: Span, work: Workplace) -> str:
@@ -166,6 +204,8 @@ def plan_month(work: Workplace, start: date, *, by: str, days: int = 30) -> reco
             calendar.Demand(o.id, AreaId(o.area_id), o.not_before, o.not_after, f"复核 recheck of case {o.case_id}", o.place)
             for o in repositories.open_rechecks(session)
         )
+        refused = repositories.surveys.where(session, repositories.surveys.row.accepted.is_(False))  # type: ignore[attr-defined]
+    demands += gap_demands(refused, last, areas, start)
     plan = calendar.schedule(areas, {AreaId(k): v for k, v in last.items()}, demands, fleet, start, days=days)
     record = records.PlanRecord(repositories.new_id(), start, days, work.clock.now(), by, dump(plan))
     with work.database.write() as session:

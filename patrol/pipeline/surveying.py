@@ -26,16 +26,13 @@ from imagery.reasons import Reason
 from imagery.screening import screen
 from imagery.survey import Survey
 from patrol import audit, records, repositories
-from patrol.pipeline import cataloguing, masking
+from patrol.pipeline import cataloguing, makeup, masking
+from patrol.pipeline.makeup import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
 from patrol.values import dump
 from patrol.wiring import Workplace
 
 SPACE_FACTOR = 4.0  # work files of a build, over the size of its photos: measured on sheffield_cross and brighton_beach
 SPACE_FLOOR_BYTES = 200_000_000
-
-
-class SurveyRefused(RuntimeError):
-    """A survey that cannot be made or is not good enough; it says why, and earlier surveys are untouched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +54,22 @@ def ingest(
     flight_id: str | None = None,
     control: Path | None = None,
     checks: Sequence[str] = (),
+    completes: str | None = None,
     progress: Progress = silent,
 ) -> Ingested:
     """Photos of a folder to a survey of an area, registered into the area's reference if it has one.
 
     `control` is a file of ground control (see `imagery.controlfiles`), by default one that lies among the photos; points named in
     `checks` only measure.
+    Photos of a make-up flight are built together with those of the survey that they complete (named, or told by the flight's mission)
+    into one new survey; the incomplete one stays as it was.
+
     Raises SurveyRefused with the reason; nothing that is stored is changed by a failure.
     """
     with work.database.read() as session:
         area = repositories.areas.get(session, area_id)
         earlier = repositories.surveys_of(session, area_id, accepted=True)
+        first = makeup.first_flight(session, area, completes, flight_id)
     if not folder.is_dir():
         raise SurveyRefused(f"{folder}: there is no such folder")
     try:
@@ -85,14 +87,16 @@ def ingest(
         said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
         refusal = screening.refusal.text if screening.refusal is not None else ""
         raise SurveyRefused(f"{folder}: none of {len(left_out)} files can be used ({said}) {refusal}".rstrip())
-    survey_id = _survey_id(area, taken_on, [*(p.sha256 for p in screening.accepted), *([ground.fingerprint] if ground else [])])
+    old = makeup.photos_of(work, first) if first is not None else ()
+    every = {p.sha256 for p in (*old, *screening.accepted)}
+    survey_id = _survey_id(area, taken_on, [*every, *([ground.fingerprint] if ground else [])])
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return Ingested(there, left_out, again=True)
     building = _room(work, survey_id, sum(p.path.stat().st_size for p in screening.accepted))
     try:
-        photos = _keep_originals(work, area, taken_on, screening.accepted, progress)
+        photos = makeup.joined(old, _keep_originals(work, area, taken_on, screening.accepted, progress))
         reference = _reference(work, earlier, survey_id)
         survey = surveys.build(
             photos,

@@ -18,7 +18,7 @@ from change_detect.errors import ChangeError, RasterError
 from change_detect.evaluate import Truth, iou, score
 from change_detect.field import fit
 from change_detect.persist import Known, Sighting, follow, presence
-from change_detect.raster import Source, grid_of
+from change_detect.raster import Source, cells_inside, grid_of
 from change_detect.register import Entry, EntryKind, Register
 from change_detect.segment import regions
 from geo.grid import Grid, Window
@@ -183,3 +183,19 @@ def test_recheck_tells_gone_from_standing(made: ModuleType, tmp_path: Path) -> N
     assert after.gone and after.back > 0.95 and after.by == "height"
     with pytest.raises(ChangeError, match="outside"):
         presence(align(first, third), affinity.translate(outline, 5000, 0))
+
+
+def test_ground_that_is_refused_is_read_as_unknown(made: ModuleType, tmp_path: Path) -> None:
+    """Where a survey lies beside its reference neither colours nor heights are compared, and everywhere else nothing changes."""
+    place = made.Place(3)
+    whole = made.source(place, tmp_path, "one", flight=1, taken_on=DAY)
+    grid = whole.grid
+    west, _, _, north = grid.bounds_m
+    refused = box(west + 10, north - 30, west + 25, north - 5)
+    window = Window(0, 0, grid.rows, grid.cols)
+    plain, masked = whole.read(window), replace(whole, refused=refused).read(window)
+    hidden = cells_inside(refused, grid)
+    assert not masked.valid[hidden].any()
+    assert masked.surface is not None and np.isnan(masked.surface[hidden]).all()
+    assert (masked.valid == plain.valid)[~hidden].all()
+    assert plain.surface is not None and np.array_equal(masked.surface[~hidden], plain.surface[~hidden], equal_nan=True)

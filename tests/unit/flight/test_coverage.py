@@ -113,3 +113,23 @@ def test_what_cannot_be_flown_is_said() -> None:
     ):
         with pytest.raises(PlanningError, match=words):
             lines_over(shape, **more)
+
+
+def test_a_gap_is_flown_from_the_stations_of_the_whole_and_seen_as_often() -> None:
+    """A make-up flight takes a subset of the area's stations, far fewer, and shows every place of the gap by at least four photos."""
+    whole = lines_over(L_SHAPE)
+    gap = box(-180, -260, -60, -150)
+    part = lines_over(L_SHAPE, within=there(gap))
+
+    def stations(lines: tuple[SurveyLine, ...]) -> set[tuple[int, int]]:
+        return {(line.row, index) for line in lines for index in range(line.first, line.last + 1)}
+
+    assert stations(part) < stations(whole)
+    assert len(stations(part)) < 0.35 * len(stations(whole))
+    assert seen_by(gap, part, part[0].height.metres).min() >= 4
+
+
+def test_a_gap_beside_the_area_is_refused() -> None:
+    """It says so, rather than flying elsewhere."""
+    with pytest.raises(PlanningError, match="outside the area"):
+        lines_over(L_SHAPE, within=there(box(900, 900, 950, 950)))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shapely.geometry import Point, box
+from shapely.geometry import Point, box, shape
 
 from geo.frames import Pose
-from imagery import judge, raster, survey
+from imagery import judge, laying, raster, survey
 from imagery.errors import SurveyError
 from imagery.reconstruct import Block, Method
 from imagery.survey import Survey
@@ -27,6 +27,12 @@ def test_two_dates_have_one_shape_and_lie_on_each_other(before: Survey, after: S
     assert after.quality.accepted, after.quality.reasons
     assert after.quality.residual_median_px is not None and after.quality.residual_median_px < 0.2
     assert before.quality.residual_median_px is None
+    assert after.quality.surface_up_m is not None and abs(after.quality.surface_up_m) < 0.03
+    assert after.quality.surface_nmad_m is not None and after.quality.surface_nmad_m < 0.1
+    assert after.quality.residual_refused in {None, 0.0}
+    assert after.quality.photos_per_cell is not None and after.quality.photos_per_cell > 4
+    assert after.quality.gap is None
+    assert (after.folder / "residual.png").exists()
 
 
 def test_what_was_built_between_them_stands_out_and_nothing_else(before: Survey, after: Survey) -> None:
@@ -131,6 +137,11 @@ def test_a_gap_is_named_and_only_it_is_asked_for(old_block: Block, tmp_path: Pat
     lon, lat = (float(v) for v in reason.en.split("largest gap ")[1].split(": fly")[0].split(", ")[1:])
     x, _ = stage.FRAME.xy_array(np.array([[lon, lat]]))[0]
     assert x > stage.CENTRE[0]
+    gap = made.area().frame.to_metres(shape(found.quality.gap))
+    assert gap.area == pytest.approx(found.quality.gap_m2, abs=1.0)
+    assert gap.bounds[0] > stage.CENTRE[0] - 5
+    assert gap.area / made.area().area_m2 > 1 - found.quality.coverage
+    assert Survey.load(found.folder).quality.gap is not None
 
 
 def test_a_block_on_its_own_gps_is_laid_onto_the_reference_and_says_so(new_block: Block, before: Survey, tmp_path: Path) -> None:
@@ -147,7 +158,24 @@ def test_a_block_on_its_own_gps_is_laid_onto_the_reference_and_says_so(new_block
     assert found.quality.residual_median_px is not None and found.quality.residual_median_px < 0.5
     assert found.surface and before.surface
     gap = raster.read_window(found.surface) - raster.read_window(before.surface)
-    assert abs(float(np.nanmedian(gap))) < 0.1
+    assert abs(float(np.nanmedian(gap))) < 0.02
+    assert found.quality.method == "separate + Nuth & Kääb"
+    again = {r.code for r in Survey.load(found.folder).quality.reasons}
+    assert {"laid_by_picture", "laid_by_surface", "made_again", "own_gps"} <= again
+
+
+def test_a_leaning_block_is_set_upright(new_block: Block) -> None:
+    """A move that takes a tilt away makes a leaning plane of points level, and turns the cameras with it."""
+    lean = (0.01, -0.02)
+    x, y = stage.CENTRE
+    at = new_block.points[:, :2] - stage.CENTRE
+    leaning = replace(new_block, points=np.column_stack([new_block.points[:, :2], 5 + at @ np.array(lean)]))
+    upright = laying.Move(True, (), np.eye(2, 3), -0.5, lean, (x, y)).moved(leaning)
+    assert np.ptp(upright.points[:, 2]) < 0.02
+    assert abs(float(np.median(upright.points[:, 2])) - 4.5) < 0.02
+    was, now = leaning.views[0].pose, upright.views[0].pose
+    seen = [(p - v.centre) @ v.matrix.T for p, v in ((leaning.points[7], was), (upright.points[7], now))]
+    assert np.abs(seen[0] - seen[1]).max() < 0.51  # the same ray but for what it was lowered
 
 
 def test_an_area_from_photos_holds_their_places(old_block: Block) -> None:

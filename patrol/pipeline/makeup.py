@@ -1,0 +1,60 @@
+"""Make-up flights: a survey with a gap, and the photos that fill it, become one survey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from geo.area import Area
+from imagery.errors import ImageryError, PhotoError
+from imagery.photos import Photo, read_photo
+from imagery.reconstruct import Block
+from imagery.survey import Survey
+from patrol import records, repositories
+from patrol.wiring import Workplace
+
+
+class SurveyRefused(RuntimeError):
+    """A survey that cannot be made or is not good enough; it says why, and earlier surveys are untouched."""
+
+
+def first_flight(session: Session, area: Area, completes: str | None, flight_id: str | None) -> records.SurveyRecord | None:
+    """The survey that a make-up flight completes: the one named, else the one its mission was planned for; None of a plain flight.
+
+    Raises SurveyRefused for a survey of another area.
+    """
+    if completes is None and flight_id is not None:
+        flight = repositories.flights.find(session, flight_id)
+        mission = repositories.missions.find(session, flight.mission_id) if flight is not None and flight.mission_id else None
+        completes = mission.record.get("completes") if mission is not None else None
+    if completes is None:
+        return None
+    found = repositories.surveys.get(session, completes)
+    if found.area_id != area.id:
+        raise SurveyRefused(f"survey {found.id} is not of area {area.name}: name the survey whose gap these photos fill")
+    return found
+
+
+def photos_of(work: Workplace, record: records.SurveyRecord) -> tuple[Photo, ...]:
+    """The photos that a survey was made of, read again from the kept originals. Raises SurveyRefused when one is gone."""
+    folder = work.settings.home / record.folder
+    try:
+        survey = Survey.load(folder)
+        if survey.block is None:
+            raise SurveyRefused(f"survey {record.id} was taken over as a finished orthophoto: it has no photos to complete")
+        block = Block.load(survey.block)
+        originals = sorted({view.path.parent for view in block.views})
+        paths = [view.path for view in block.views]
+        for name, _why in block.stats.unregistered:  # alone they fitted nowhere; beside the new photos they may
+            paths += [path for home in originals if (path := home / name).exists()]
+        return tuple(read_photo(path) for path in paths)
+    except (ImageryError, OSError) as err:
+        kind = "a photo" if isinstance(err, PhotoError | OSError) else "a part"
+        raise SurveyRefused(f"survey {record.id} cannot be completed, {kind} of it is gone ({err}): fly the whole area") from err
+
+
+def joined(first: Sequence[Photo], more: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Both flights' photos in order of time, each once."""
+    every = {p.sha256: p for p in (*first, *more)}
+    return tuple(sorted(every.values(), key=lambda p: (p.taken_at.timestamp() if p.taken_at else 0.0, p.name)))
