@@ -140,11 +140,14 @@ class _Run:
         camera_of = {p.sha256: store.camera_name(p) for p in readable}
         self._database(database, roll, cameras, camera_of, shelves)
         xy = np.array([self.places.xy[i] for i, p in enumerate(self.photos) if p.sha256 not in self.unreadable])
-        near = pairs.within(xy, self.engine.neighbours) if np.isfinite(xy).all(axis=1).any() else pairs.everyone(len(readable))
+        somewhere = bool(np.isfinite(xy).all(axis=1).any())
+        near = pairs.within(xy, self.engine.neighbours) if somewhere else pairs.unplaced(len(readable))
         near |= pairs.following(len(readable), 2)
         shas = [p.sha256 for p in readable]
         wanted = pairs.in_turn([(shas[i], shas[j]) for i, j in sorted(near)], dict(zip(shas, xy, strict=True)))
         self._match(database, wanted, roll, shelves)
+        if not somewhere:
+            self._match_on(database, near, shas, roll, shelves)
         guess = any(p.focal_source is FocalSource.GUESS for p in readable)
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
 
@@ -445,6 +448,18 @@ class _Run:
 
         self._clocked("matching", work)
         matched.touch()
+
+    def _match_on(
+        self, database: Path, near: set[tuple[int, int]], shas: Sequence[str], roll: Roll, shelves: Mapping[str, Path]
+    ) -> None:
+        """Photos without places, compared on from the pairs that were found to show one place, twice."""
+        known = set(near)
+        for mark in ("again", "once-more"):
+            seen = matching.agreeing(database, [(roll.images[shas[i]], roll.images[shas[j]]) for i, j in sorted(known)])
+            more = pairs.around([pair for pair, agrees in zip(sorted(known), seen, strict=True) if agrees], len(shas)) - known
+            if more:
+                self._match(database, [(shas[i], shas[j]) for i, j in sorted(more)], roll, shelves, mark)
+            known |= more
 
     def _model(self, name: str, solve: Callable[[], pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
         """The model of one step, from disk when the step has been finished before."""

@@ -110,7 +110,7 @@ def put_onto(
     sigma = laid.sigma_m or 0.0
     heights = [s.survey[2] for s in usable if s.point.height_known]
     agl = float(np.median(mapping.centres_and_axes(model, ids)[0][:, 2])) - float(np.median([s.survey[2] for s in usable]))
-    relief = len(heights) >= 4 and max(heights) - min(heights) > _RELIEF * abs(agl)
+    relief = len(heights) >= 4 and bool(max(heights) - min(heights) > _RELIEF * abs(agl))
     positioned = np.isfinite(places.xy).all(axis=1).sum() >= 3
     held = _held(ids, model, places) if positioned and not placing.is_line(places) else None
     for _ in range(2):

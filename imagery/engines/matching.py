@@ -28,6 +28,7 @@ _COARSE_LEAST = 12  # agreeing matches below which the coarse map is chance
 _REACH = 0.05  # of the longer side: how far relief and turned photos move a point off the map
 _RATIO = 0.85
 _NEAREST = 0.70  # distance of unit descriptors beyond which two keypoints are not alike
+_AGREE = 30  # matches that passed the geometric check, below which two photos may only look alike
 _CHUNK = 200
 _EMPTY = np.zeros((0, 2), np.uint32)
 
@@ -78,6 +79,18 @@ def match_all(
                 pycolmap.verify_matches(database, listing, options)
             progress(min(start + _CHUNK, len(wanted)), len(wanted))
     listing.unlink(missing_ok=True)
+
+
+def agreeing(database: Path, wanted: Sequence[tuple[int, int]]) -> list[bool]:
+    """Which pairs of images (by number) passed the geometric check."""
+    opened = pycolmap.Database.open(database)
+    try:
+        return [
+            opened.exists_two_view_geometry(a, b) and len(opened.read_two_view_geometry(a, b).inlier_matches) >= _AGREE
+            for a, b in wanted
+        ]
+    finally:
+        opened.close()
 
 
 def match(one: Features, other: Features) -> Matches:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,9 @@ from geo.frames import Floats
 from imagery import order
 
 _SECTORS = 6
+_ALL_PAIRS = 8_000  # compared at most when nothing is known of any place: all pairs of 127 photos
+_AFTER = 6  # photos after it that each is compared with
+_REACH = 2  # photos before and after two that were found to show one place
 
 
 def neighbours(from_xy: Floats, to_xy: Floats, count: int) -> set[tuple[int, int]]:
@@ -50,6 +54,23 @@ def within(xy: Floats, count: int) -> set[tuple[int, int]]:
 def everyone(count: int) -> set[tuple[int, int]]:
     """All pairs of `count` photos."""
     return set(combinations(range(count), 2))
+
+
+def unplaced(count: int) -> set[tuple[int, int]]:
+    """Pairs of photos of which no place is known: all, or of a long flight those that follow each other and every so-many-th with all
+    its like. `around` then goes on from what these show.
+    """
+    if count * (count - 1) // 2 <= _ALL_PAIRS:
+        return everyone(count)
+    step = math.ceil(count / math.sqrt(2 * _ALL_PAIRS))
+    return following(count, _AFTER) | set(combinations(range(0, count, step), 2))
+
+
+def around(found: Iterable[tuple[int, int]], count: int) -> set[tuple[int, int]]:
+    """Pairs beside pairs (i < j) that were found to show one place: where two lines of a flight meet, their neighbours do."""
+    steps = range(-_REACH, _REACH + 1)
+    beside = {(i + a, j + b) for i, j in found if j - i > _AFTER for a in steps for b in steps}
+    return {(i, j) for i, j in beside if 0 <= i < j < count}
 
 
 def across(from_xy: Floats, to_xy: Floats, count: int, lost_limit: int) -> set[tuple[int, int]]:

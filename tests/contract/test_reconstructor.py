@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from geo.camera import Camera
 from geo.frames import Floats, Frame, Pose
+from imagery.control import Control, ControlPoint, Mark, Role
 from imagery.engines.colmap import ColmapReconstructor
 from imagery.engines.direct import DirectReconstructor, Given
 from imagery.engines.features import Recipe
@@ -233,6 +234,49 @@ def test_a_later_survey_comes_out_in_the_references_frame(second: Block, first: 
     shared = errors(second, [after]).mean(axis=0) - errors(first.block, [before]).mean(axis=0)
     assert np.abs(shared).max() < 0.1
     assert {v.photo_sha256 for v in second.views} == set(after.poses)
+
+
+def surveyed(hills: Hills, flight: Flight) -> Control:
+    """Six targets on the hills, marked in every photo that shows them."""
+    spots = np.array([[-22.0, -16.0], [24.0, -14.0], [20.0, 22.0], [-20.0, 24.0], [2.0, 4.0], [-4.0, 16.0]])
+    spots += np.array([EAST, NORTH])
+    points = []
+    for k, (x, y) in enumerate(spots):
+        z = float(hills.sample(hills.height, np.array([[x, y]]))[0])
+        marks = []
+        for sha, pose in flight.poses.items():
+            px, depth = CAMERA.project(np.array([[x, y, z]]), pose)
+            if depth[0] > 0 and (px > 5).all() and px[0, 0] < CAMERA.width_px - 5 and px[0, 1] < CAMERA.height_px - 5:
+                marks.append(Mark(sha, float(px[0, 0]), float(px[0, 1])))
+        points.append(ControlPoint(f"T{k}", float(x), float(y), z, True, tuple(marks)))
+    return Control(FRAME, tuple(points), "targets")
+
+
+def test_control_is_measured_where_it_does_not_hold(make: Make, first: Made, hills: Hills, after: Flight, tmp_path: Path) -> None:
+    """A survey with a reference, or with given poses, only says how far its control lies off: here by the reference's own GPS."""
+    kept = first.block.save(tmp_path / "kept" / "block")
+    block = make(after).reconstruct(after.photos, FRAME, tmp_path, reference=kept, control=surveyed(hills, after))
+    report = block.stats.control
+    assert report is not None
+    assert not report.used
+    off = errors(block, [after]).mean(axis=0)
+    assert report.xy_m(Role.CONTROL) == pytest.approx(float(np.hypot(off[0], off[1])), abs=0.15)
+
+
+def test_photos_without_gps_are_placed_by_control(hills: Hills, before: Flight, tmp_path: Path) -> None:
+    """No place, no height, no gaze in any file: targets alone put every camera to within decimetres; without them there is no scale."""
+    silent = {"place": None, "ellipsoid_height_m": None, "takeoff_height_m": None, "pitch_deg": None, "yaw_deg": None}
+    photos = [replace(p, **silent) for p in before.photos]
+    engine = ColmapReconstructor(workers=1, recipe=RECIPE)
+    block = engine.reconstruct(photos, FRAME, tmp_path, control=surveyed(hills, before))
+    report = block.stats.control
+    assert report is not None
+    assert report.used
+    assert block.stats.registered == len(photos)
+    assert np.linalg.norm(errors(block, [before]), axis=1).max() < 0.4
+    assert (report.px(Role.CONTROL) or 9) < 2.0
+    with pytest.raises(ReconstructionError, match="no scale"):
+        engine.reconstruct(photos, FRAME, tmp_path)
 
 
 def test_nothing_to_build_is_an_error(make: Make, before: Flight, tmp_path: Path) -> None:

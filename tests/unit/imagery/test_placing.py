@@ -109,6 +109,28 @@ def test_neighbours_reach_across_lines() -> None:
     assert all(i < j for i, j in met)
 
 
+def test_photos_without_any_place_are_found_by_what_was_found() -> None:
+    """A long flight of lines, and no places: sparse pairs and two rounds of going on from them tie every photo to the line beside its
+    own, with far fewer comparisons than all with all."""
+    lines, per_line = 10, 30
+    count = lines * per_line
+    place = {
+        i: (i % per_line if i // per_line % 2 == 0 else per_line - 1 - i % per_line, 3 * (i // per_line)) for i in range(count)
+    }
+
+    def overlap(i: int, j: int) -> bool:
+        return abs(place[i][0] - place[j][0]) <= 4 and abs(place[i][1] - place[j][1]) <= 3
+
+    known = pairs.unplaced(count)
+    for _ in range(2):
+        known |= pairs.around([p for p in known if overlap(*p)], count)
+    assert len(known) < 0.4 * count * (count - 1) / 2
+    tied = {i for i, j in known if overlap(i, j) and place[i][1] != place[j][1]}
+    tied |= {j for i, j in known if overlap(i, j) and place[i][1] != place[j][1]}
+    assert len(tied) > 0.95 * count
+    assert pairs.unplaced(41) == pairs.everyone(41)
+
+
 def test_a_photo_without_place_meets_everyone() -> None:
     """Where nothing is known of a photo, no pair is left out."""
     xy = np.array([[0.0, 0.0], [10.0, 0.0], [np.nan, np.nan], [5000.0, 0.0]])
