@@ -312,7 +312,10 @@ def _computed(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterato
     paths = [plan.patch(pair) for pair in plan.pairs]
     fine, coarse = _Patches(paths, "fine"), _Patches(paths, "coarse")
     if not len(fine) + len(coarse):
-        raise SurveyError("no two photos overlap enough on the area to measure heights: fly with 70 % overlap or more")
+        raise SurveyError(
+            "没有两张照片在单元内有足够重叠，无法测高：请以不低于 70% 的重叠率重飞。 "
+            "no two photos overlap enough on the area to measure heights: fly with 70 % overlap or more"
+        )
     cells = plan.cells
     k = round(cells.gsd_m / plan.grid.gsd_m)
     margin = _COARSE * math.ceil((_FILL_M / cells.gsd_m + 4) / _COARSE)

@@ -159,6 +159,10 @@ def ingest(
     ] = None,
     check: Annotated[list[str] | None, typer.Option(help="name of a point that only measures; may be repeated")] = None,
     completes: Annotated[str | None, typer.Option(help="id of a survey whose gap these photos fill")] = None,
+    flight: Annotated[str | None, typer.Option(help="id of the flight that took them: its log knows their places")] = None,
+    use: Annotated[
+        list[str] | None, typer.Option(help="what screening may not set aside: a reason (blur), height_drift, or a photo's name")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Photos to a survey, registered into the area's reference."""
@@ -166,8 +170,20 @@ def ingest(
 
     with _work() as work, terminal.bar(json_) as progress, work.photos(photos, progress) as folder:
         done = surveying.ingest(
-            work, folder, area, _day(day), by=BY, control=control, checks=check or (), completes=completes, progress=progress
+            work,
+            folder,
+            area,
+            _day(day),
+            by=BY,
+            flight_id=flight,
+            use=use or (),
+            control=control,
+            checks=check or (),
+            completes=completes,
+            progress=progress,
         )
+    for note in done.notes:
+        terminal.err.print(f"[yellow]![/yellow] {note.text}", highlight=False)
     _say_survey(done.survey, done.left_out, json_)
 
 

@@ -85,7 +85,10 @@ class ColmapReconstructor:
         mapping.quiet()
         unique = tuple({p.sha256: p for p in photos}.values())
         if len(unique) < 3:
-            raise ReconstructionError(f"{len(unique)} photos make no block: a survey needs at least three that overlap")
+            raise ReconstructionError(
+                f"{len(unique)} 张照片不能成图，至少需要三张相互重叠的照片。 "
+                f"{len(unique)} photos make no block: a survey needs at least three that overlap"
+            )
         run = _Run(self, unique, frame, workdir, reference, control, progress)
         done = run.folder / "block"
         if (done / "block.json").exists():

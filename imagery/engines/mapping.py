@@ -92,7 +92,10 @@ def solve_stepwise(
 
 def _largest(models: Mapping[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
     if not models:
-        raise ReconstructionError("no two photos could be tied together: do they overlap by more than half, are they sharp?")
+        raise ReconstructionError(
+            "没有两张照片能连在一起：重叠是否过半、照片是否清晰？ "
+            "no two photos could be tied together: do they overlap by more than half, are they sharp?"
+        )
     return max(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()))
 
 

@@ -204,12 +204,14 @@ def _check(known: NDArray[np.bool_], places: Places, ground: Ground | None) -> N
                 "not on one line are needed"
             )
         raise ReconstructionError(
+            f"能连上的 {len(known)} 张照片中只有 {int(known.sum())} 张有位置，无法确定比例：请用有 GPS 的照片、提供像控点，或配准到已有的一期成果。 "
             f"only {int(known.sum())} of the {len(known)} matched photos carry a position: the block has no scale. "
             "Use photos with GPS, give ground control points, or register them into an earlier survey of the place"
         )
     spread = float(np.linalg.norm(places.xy[known] - np.median(places.xy[known], axis=0), axis=1).max())
     if spread < 2.0:
         raise ReconstructionError(
+            f"所有照片都在 {spread:.1f} 米之内的一处拍摄：请沿航线飞过该区域，不要原地旋转。 "
             f"all photos were taken within {spread:.1f} m of one spot: fly lines over the area, not a turn in place"
         )
 

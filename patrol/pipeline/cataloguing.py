@@ -17,6 +17,7 @@ from imagery.photos import Photo
 from imagery.survey import RECORD, Survey
 from imagery.thumbnail import thumbnail
 from patrol import records
+from patrol.pipeline import sorting
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 ITEM = "item.json"
 PHOTOS = "photos.json"
 THUMBNAIL = "thumbnail.webp"
-_SIDE_FILES = {"quality": RECORD, "photos": PHOTOS, "masks": masks.RECORD, "thumbnail": THUMBNAIL, "cloud": "cloud.laz"}
+_SIDE_FILES = {
+    "quality": RECORD,
+    "photos": PHOTOS,
+    "screening": sorting.RECORD,
+    "masks": masks.RECORD,
+    "thumbnail": THUMBNAIL,
+    "cloud": "cloud.laz",
+}
 _MEDIA = {
     ".tif": "image/tiff; application=geotiff",
     ".json": "application/json",

@@ -33,6 +33,7 @@ def ingest(
     flight_id: str | None = None,
     control: str | None = None,
     checks: Sequence[str] = (),
+    use: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Photos of a folder to a survey."""
     done = surveying.ingest(
@@ -44,6 +45,7 @@ def ingest(
         flight_id=flight_id,
         control=Path(control) if control else None,
         checks=checks,
+        use=use,
         progress=context.progress,
     )
     return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}

@@ -21,17 +21,22 @@ from imagery import controlfiles
 from imagery import survey as surveys
 from imagery.control import Control
 from imagery.errors import ControlError, ImageryError
-from imagery.photos import Photo, read_folder
+from imagery.photos import Photo
 from imagery.reasons import Reason
-from imagery.screening import screen
 from imagery.survey import Survey
 from patrol import audit, records, repositories
-from patrol.pipeline import cataloguing, makeup, masking
+from patrol.pipeline import cataloguing, makeup, masking, sorting
 from patrol.pipeline.makeup import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
 from patrol.values import dump
 from patrol.wiring import Workplace
 
-SPACE_FACTOR = 4.0  # work files of a build, over the size of its photos: measured on sheffield_cross and brighton_beach
+# Disk that a build takes at its fullest, beside the originals that are kept.
+PHOTO_BYTES = (
+    4_000_000  # keypoints and matches: 1.4 and 0.8 MB on brighton_beach and sheffield_cross, as much again while solving
+)
+PATCH_BYTES = 8.0  # two pairs for each photo, float32 heights: on disk until the surface is made
+CELL_BYTES = 24.0  # surface, sigma, ground and height as float32, colours and masks, before they are compressed
+ORTHO_FACTOR = 4.0  # an adopted orthophoto, over its own size
 SPACE_FLOOR_BYTES = 200_000_000
 
 
@@ -41,6 +46,7 @@ class Ingested:
 
     survey: records.SurveyRecord
     left_out: tuple[tuple[str, str], ...]
+    notes: tuple[Reason, ...] = ()  # what was noticed of the photos as a whole
     again: bool = False  # the same photos had been ingested before
 
 
@@ -52,6 +58,7 @@ def ingest(
     *,
     by: str,
     flight_id: str | None = None,
+    use: Sequence[str] = (),
     control: Path | None = None,
     checks: Sequence[str] = (),
     completes: str | None = None,
@@ -59,6 +66,7 @@ def ingest(
 ) -> Ingested:
     """Photos of a folder to a survey of an area, registered into the area's reference if it has one.
 
+    `flight_id` names the flight whose log knows the photos' places; `use` what screening may not set aside (see `sorting.sort`).
     `control` is a file of ground control (see `imagery.controlfiles`), by default one that lies among the photos; points named in
     `checks` only measure.
     Photos of a make-up flight are built together with those of the survey that they complete (named, or told by the flight's mission)
@@ -73,30 +81,31 @@ def ingest(
     if not folder.is_dir():
         raise SurveyRefused(f"{folder}: there is no such folder")
     try:
-        reading = read_folder(folder, workers=2)
         ground = _ground_control(control or controlfiles.own_of(folder), area, checks, found_there=control is None)
-        screening = screen(reading.photos, area=area, anchored=ground is not None)
+        anchored = ground is not None or (bool(earlier) and earlier[0].record.get("block") is not None)
+        chosen = sorting.sort(work, folder, area, flight_id=flight_id, use=use, anchored=anchored, progress=progress)
         if ground is not None:
-            ground = ground.of(screening.accepted)  # by hash from here on: the originals are kept under other names
-    except ImageryError as err:
+            ground = ground.of(chosen.accepted)  # by hash from here on: the originals are kept under other names
+    except (ImageryError, sorting.UnknownUse) as err:
         raise SurveyRefused(str(err)) from err
-    left_out = tuple((r.path.name, r.reason) for r in reading.refused) + tuple(
-        (s.photo.path.name, s.sentence_zh) for s in screening.set_aside
-    )
-    if not screening.accepted:
+    left_out = chosen.left_out
+    refusal = chosen.screening.refusal
+    if refusal is not None:
+        raise SurveyRefused(f"{folder}: {refusal.text}")
+    if not chosen.accepted:
         said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
-        refusal = screening.refusal.text if screening.refusal is not None else ""
-        raise SurveyRefused(f"{folder}: none of {len(left_out)} files can be used ({said}) {refusal}".rstrip())
+        raise SurveyRefused(f"{folder}: {len(left_out)} 个文件都不能用。 none of {len(left_out)} files can be used ({said})")
     old = makeup.photos_of(work, first) if first is not None else ()
-    every = {p.sha256 for p in (*old, *screening.accepted)}
-    survey_id = _survey_id(area, taken_on, [*every, *([ground.fingerprint] if ground else [])])
+    every = {p.sha256 for p in (*old, *chosen.accepted)}
+    survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])])
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
-        return Ingested(there, left_out, again=True)
-    building = _room(work, survey_id, sum(p.path.stat().st_size for p in screening.accepted))
+        return Ingested(there, left_out, chosen.notes, again=True)
+    building = _room(work, survey_id, _needed_bytes((*old, *chosen.accepted), area))
     try:
-        photos = makeup.joined(old, _keep_originals(work, area, taken_on, screening.accepted, progress))
+        chosen.keep(building, old)
+        photos = makeup.joined(old, _keep_originals(work, area, taken_on, chosen.accepted, progress))
         reference = _reference(work, earlier, survey_id)
         survey = surveys.build(
             photos,
@@ -113,7 +122,8 @@ def ingest(
         raise SurveyRefused(f"{folder}: {err}") from err
     except OSError as err:
         raise SurveyRefused(_disk(err, building)) from err
-    return Ingested(_put_in_place(work, area, survey, building, by=by, flight_id=flight_id, photos=photos), left_out)
+    record = _put_in_place(work, area, survey, building, by=by, flight_id=flight_id, photos=photos)
+    return Ingested(record, left_out, chosen.notes)
 
 
 def _ground_control(path: Path | None, area: Area, checks: Sequence[str], *, found_there: bool) -> Control | None:
@@ -159,7 +169,7 @@ def adopt(
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return there
-    building = _room(work, survey_id, sum(path.stat().st_size for path in given))
+    building = _room(work, survey_id, int(ORTHO_FACTOR * sum(path.stat().st_size for path in given)))
     try:
         survey = surveys.adopt(
             ortho,
@@ -200,13 +210,26 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _room(work: Workplace, survey_id: str, given_bytes: int) -> Path:
+def _needed_bytes(photos: Sequence[Photo], area: Area) -> int:
+    """What a build takes on disk at its fullest: originals, keypoints and matches, depth patches, rasters."""
+    heights = sorted(p.takeoff_height_m for p in photos if p.takeoff_height_m is not None and p.takeoff_height_m > 5)
+    native_m = photos[0].camera.gsd_m(heights[len(heights) // 2]) if heights else area.gsd_m
+    cell_m = max(area.gsd_m, native_m)
+    ground_m2 = sum(p.camera.width_px * p.camera.height_px for p in photos) * native_m**2
+    west, south, east, north = area.outline_m.bounds
+    grid_m2 = (east - west) * (north - south)
+    originals = sum(p.path.stat().st_size for p in photos)
+    return int(originals + PHOTO_BYTES * len(photos) + (PATCH_BYTES * ground_m2 + CELL_BYTES * grid_m2) / cell_m**2)
+
+
+def _room(work: Workplace, survey_id: str, needed_bytes: int) -> Path:
     building = work.settings.home / "building" / survey_id
     building.mkdir(parents=True, exist_ok=True)
-    free, needed = shutil.disk_usage(building).free, int(SPACE_FACTOR * given_bytes) + SPACE_FLOOR_BYTES
+    free, needed = shutil.disk_usage(building).free, needed_bytes + SPACE_FLOOR_BYTES
     if free < needed:
         raise SurveyRefused(
-            f"{work.settings.home}: {free / 1e9:.1f} GB are free and this survey needs about {needed / 1e9:.1f} GB; "
+            f"{work.settings.home}: 磁盘剩余 {free / 1e9:.1f} GB，本期约需 {needed / 1e9:.1f} GB；请清理空间后重新入库，已有数据不受影响。 "
+            f"{free / 1e9:.1f} GB are free and this survey needs about {needed / 1e9:.1f} GB; "
             "free some space and ingest again: nothing is lost"
         )
     return building
@@ -254,7 +277,7 @@ def _put_in_place(
     if place.exists():  # an earlier run was killed between the rename and the row
         shutil.rmtree(place)
     building.replace(place)
-    survey = Survey.load(place)
+    survey = sorting.on_record(place, Survey.load(place))
     record = records.SurveyRecord(
         id=survey.id,
         area_id=area.id,
@@ -265,7 +288,7 @@ def _put_in_place(
         accepted=survey.quality.accepted,
         quality=dump(survey.quality),
         assets=tuple(cataloguing.assets(place, survey)),
-        record=json.loads((place / "survey.json").read_text()),
+        record=json.loads((place / "survey.json").read_text()) | sorting.summary(place),
         reference_id=survey.reference_id,
         flight_id=flight_id,
         classification=work.settings.classification,
@@ -284,6 +307,7 @@ def _put_in_place(
                 "taken_on": record.taken_on,
                 "accepted": record.accepted,
                 "masks": [b.mask_id for b in burnt],
+                "taken_back": sorting.summary(place).get("screening", {}).get("taken_back", []),
             },
         )
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from airspace.errors import AirspaceError
 from flight.errors import PlanningError
@@ -77,17 +77,6 @@ def test_a_folder_without_photos_says_so(work: Workplace, area: Area, tmp_path: 
     assert _empty(work)
 
 
-def test_photos_without_gps_are_refused_one_by_one(work: Workplace, area: Area, tmp_path: Path) -> None:
-    """Pictures that do not know their place cannot be put on the map, and the sentence says which."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    for n in range(3):
-        Image.effect_noise((640, 480), 60 + n).convert("RGB").save(folder / f"IMG_{n}.jpg")
-    with pytest.raises(SurveyRefused, match="IMG_0"):
-        ingest(work, folder, area.id, DAY, by="test")
-    assert _empty(work)
-
-
 @pytest.mark.slow
 def test_one_corrupt_and_one_foreign_photo_are_left_out_and_named(work: Workplace, area: Area, photos: Path) -> None:
     """The rest becomes a survey; nothing is left out in silence."""
@@ -100,6 +89,14 @@ def test_one_corrupt_and_one_foreign_photo_are_left_out_and_named(work: Workplac
     named = {name for name, _ in done.left_out}
     assert {files[3].name, "ELSEWHERE.JPG"} <= named
     assert done.survey.quality["registered"] >= 0.9 * (len(files) - 1)
+    asset = done.survey.asset("screening")
+    assert asset is not None
+    kept = json.loads((work.settings.home / done.survey.folder / asset.path).read_text())
+    hashes = {line["sha256"] for part in ("used", "set_aside", "refused") for line in kept[part]}
+    on_card = [*files, files[4].with_name("ELSEWHERE.JPG")]
+    assert hashes == {hashlib.sha256(path.read_bytes()).hexdigest() for path in on_card}
+    assert [line["code"] for line in kept["set_aside"]] == ["elsewhere"]
+    assert done.survey.record["screening"]["refused"] == 1
 
 
 def test_a_zone_file_with_broken_geometry_names_the_feature(work: Workplace, tmp_path: Path) -> None:
