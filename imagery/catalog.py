@@ -142,9 +142,7 @@ def item(entry: Entry, href: Href) -> pystac.Item:
     if entry.taken is not None:  # a day alone does not say where the sun stood
         point = entry.footprint.centroid
         azimuth, elevation = direction(LonLat(lon_deg=point.x, lat_deg=point.y), middle)
-        ViewExtension.ext(made, add_if_missing=True).apply(
-            off_nadir=0.0, sun_azimuth=round(azimuth, 2), sun_elevation=round(elevation, 2)
-        )
+        ViewExtension.ext(made, add_if_missing=True).apply(sun_azimuth=round(azimuth, 2), sun_elevation=round(elevation, 2))
     FileExtension.add_to(made)
     RasterExtension.add_to(made)
     for file in entry.files:

@@ -98,12 +98,13 @@ def veil(camera: Camera, pose: Pose, corner: tuple[int, int], shape_px: tuple[in
     for b in burnt:
         shapely.prepare(b.outline_m)
         levels = np.linspace(b.low_m, b.high_m, max(2, math.ceil((b.high_m - b.low_m) / 1.0) + 1))
+        west, south, east, north = b.outline_m.bounds
         hit = np.zeros(len(rays), bool)
         for z in levels:
             with np.errstate(divide="ignore", invalid="ignore"):
                 t = (z - pose.z_m) / rays[:, 2]
             x, y = pose.x_m + t * rays[:, 0], pose.y_m + t * rays[:, 1]
-            asked = falls & (t > 0) & ~hit
+            asked = falls & (t > 0) & ~hit & (x >= west) & (x <= east) & (y >= south) & (y <= north)
             hit[asked] = shapely.contains_xy(b.outline_m, x[asked], y[asked])
         covered |= hit.reshape(covered.shape)
     if not covered.any():

@@ -140,7 +140,7 @@ def mask_import(
     from patrol.pipeline import masking
 
     with _work() as work, terminal.bar(json_) as progress:
-        made = masking.import_masks(work, file, by=BY)
+        made = masking.import_masks(work, masking.read_masks(file), file.name, by=BY)
         burnt = masking.burn_all(work, by=BY, progress=progress)
     rows = [(m.id, m.name, m.kind, m.authority, m.reason) for m in made]
     shown = table("遮蔽区 masks", ("id", "name", "kind", "authority", "reason"), rows)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -13,7 +14,7 @@ from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import Approver, CaseWorker, Exporter, Masker, Someone, Viewer, Work
 from patrol.auth import Permission
-from patrol.pipeline import exporting, publishing
+from patrol.pipeline import exporting, masking, publishing
 from patrol.tables import ExportRow
 
 router = APIRouter(prefix="/api", tags=["export"])
@@ -178,6 +179,15 @@ def list_masks(work: Work, _: Masker) -> list[MaskOut]:
         )
         for m in found
     ]
+
+
+@router.post("/masks", operation_id="add_masks")
+def add_masks(body: dict[str, Any], work: Work, user: Masker) -> wire.JobOut:
+    """Masks of a GeoJSON FeatureCollection (`authority` and `reason` of each, WGS 84); the job burns them into what is there."""
+    made = masking.import_masks(work, body, "GeoJSON", by=user.id)
+    key = "burn_masks:" + hashlib.sha256(",".join(sorted(m.id for m in made)).encode()).hexdigest()[:16]
+    app = tasks.make_app(work.settings)
+    return rim.job(tasks.submit(app, work.database, "burn_masks", {"by": user.id}, by=user.id, clock=work.clock, key=key))
 
 
 @router.get("/evidence/{evidence_id}/public", operation_id="public_evidence", response_class=Response)

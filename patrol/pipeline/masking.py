@@ -31,18 +31,26 @@ class MaskRefused(ValueError):
     """Masks that cannot be taken or burnt: says which file, which feature, and what to do."""
 
 
-def read_masks(path: Path) -> tuple[tuple[Mapping[str, Any], Polygon | MultiPolygon], ...]:
-    """Properties and outlines (WGS 84) of a GeoJSON file of masks; raises MaskRefused, and takes none when one is broken."""
+def read_masks(path: Path) -> Any:
+    """The GeoJSON of a file of masks; raises MaskRefused."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
-        features = raw["features"]
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
         raise MaskRefused(f"{path}: cannot be read ({err.strerror or err})") from err
-    except (ValueError, KeyError, TypeError) as err:
-        raise MaskRefused(f"{path}: not a GeoJSON FeatureCollection ({err})") from err
+    except ValueError as err:
+        raise MaskRefused(f"{path}: not a GeoJSON file ({err})") from err
+
+
+def masks_in(raw: Any, name: str) -> tuple[tuple[Mapping[str, Any], Polygon | MultiPolygon], ...]:
+    """Properties and outlines (WGS 84) of a FeatureCollection; raises MaskRefused, and takes none when one is broken."""
+    features = raw.get("features") if isinstance(raw, Mapping) else None
+    if not isinstance(features, list) or not features:
+        raise MaskRefused(f"{name}: not a GeoJSON FeatureCollection with features")
     found = []
     for number, feature in enumerate(features, start=1):
-        where = f"{path}, feature {number}"
+        where = f"{name}, feature {number}"
+        if not isinstance(feature, Mapping):
+            raise MaskRefused(f"{where}: not a GeoJSON feature")
         given = dict(feature.get("properties") or {})
         missing = [name for name in NEEDED if not str(given.get(name) or "").strip()]
         if missing:
@@ -60,12 +68,12 @@ def read_masks(path: Path) -> tuple[tuple[Mapping[str, Any], Polygon | MultiPoly
     return tuple(found)
 
 
-def import_masks(work: Workplace, path: Path, *, by: str) -> tuple[records.MaskRecord, ...]:
-    """Masks of a file into the store, all or none. Surveys that are there already are burnt by `burn_all` (a job)."""
+def import_masks(work: Workplace, raw: Any, name: str, *, by: str) -> tuple[records.MaskRecord, ...]:
+    """Masks of a GeoJSON document into the store, all or none. Surveys that are there already are burnt by `burn_all` (a job)."""
     now = work.clock.now()
     made = []
     with work.database.write() as session:
-        for given, outline in read_masks(path):
+        for given, outline in masks_in(raw, name):
             mask_id = hashlib.sha256(bytes(outline.normalize().wkb)).hexdigest()[:16]
             there = repositories.masks.find(session, mask_id)
             mask = there or records.MaskRecord(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,6 +114,20 @@ def test_a_survey_folder_alone_is_a_valid_stac_item(work: Workplace, survey: rec
         assert asset.extra_fields["file:size"] == path.stat().st_size
     assert item.properties["patrol:classification"] == "internal"
     assert item.properties["patrol:area_m2"] == pytest.approx(area().area_m2, rel=0.02)
+
+
+def test_the_sun_is_told_where_the_photos_tell_their_time(work: Workplace, survey: records.SurveyRecord) -> None:
+    """A day alone does not say where the sun stood; photos do: high and in the south at noon."""
+    assert "view:sun_elevation" not in cataloguing.item(work, survey)["properties"]
+    folder = work.settings.home / survey.folder
+    times = (datetime(2026, 11, 20, 3, 50, tzinfo=UTC), datetime(2026, 11, 20, 3, 56, tzinfo=UTC))
+    cataloguing.save_originals(
+        folder, [cataloguing.Original(str(n) * 64, f"{n}.jpg", f"{n}.jpg", 9, t) for n, t in enumerate(times)]
+    )
+    told = cataloguing.item(work, survey)["properties"]
+    assert told["patrol:photos"] == 2
+    assert told["view:sun_elevation"] == pytest.approx(90 - 32.38 - 19.7, abs=0.6)
+    assert told["view:sun_azimuth"] == pytest.approx(180, abs=5)
 
 
 def test_a_broken_item_is_called_broken(work: Workplace, survey: records.SurveyRecord) -> None:
@@ -223,25 +238,24 @@ def test_many_small_pieces_are_one_large_one(work: Workplace, survey: records.Su
     assert asked.contiguous_m2 == pytest.approx(2 * area().area_m2, rel=0.05)
 
 
-def masks_file(path: Path, **properties: str) -> Path:
+def masks_given(**properties: str) -> dict[str, Any]:
     x, y = PLACE
     ground = box(x + 0.0002, y + 0.0001, x + 0.0004, y + 0.0003)
     feature = {"type": "Feature", "geometry": mapping(ground), "properties": properties}
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), encoding="utf-8")
-    return path
+    return {"type": "FeatureCollection", "features": [feature]}
 
 
-def test_a_mask_says_by_whose_word_and_why(work: Workplace, tmp_path: Path) -> None:
+def test_a_mask_says_by_whose_word_and_why(work: Workplace) -> None:
     """Without an authority or a reason nothing is taken."""
     with pytest.raises(masking.MaskRefused, match="authority"):
-        masking.import_masks(work, masks_file(tmp_path / "m.geojson", reason="x"), by="test")
+        masking.import_masks(work, masks_given(reason="x"), "m", by="test")
     with work.database.read() as session:
         assert repositories.masks.count(session) == 0
 
 
 def test_masks_are_burnt_before_and_after(work: Workplace, tmp_path: Path, survey: records.SurveyRecord) -> None:
     """A later mask re-burns what is there (new hashes, item, thumbnail); a later survey is burnt before it can be seen."""
-    masking.import_masks(work, masks_file(tmp_path / "m.geojson", authority="某部", reason="军事管理区"), by="sec")
+    masking.import_masks(work, masks_given(authority="某部", reason="军事管理区"), "m", by="sec")
     assert [s for s, _ in masking.burn_all(work, by="sec")] == [survey.id]
     assert masking.burn_all(work, by="sec") == ()
     with work.database.read() as session:
@@ -274,10 +288,16 @@ def test_masks_are_burnt_before_and_after(work: Workplace, tmp_path: Path, surve
 
 def test_only_those_who_answer_for_secrecy_see_masks(client: TestClient) -> None:
     """The outline of what may not be shown may not be shown either."""
+    given = masks_given(authority="某部", reason="军事管理区")
     sign_in(client, "desk")
     assert client.get("/api/masks").status_code == 403
+    assert client.post("/api/masks", json=given).status_code == 403
     sign_in(client, "secret")
-    assert client.get("/api/masks").json() == []
+    assert client.post("/api/masks", json={"type": "FeatureCollection", "features": [3]}).status_code == 422
+    job = client.post("/api/masks", json=given).json()
+    assert job["kind"] == "burn_masks"
+    (mask,) = client.get("/api/masks").json()
+    assert mask["authority"] == "某部"
 
 
 def with_originals(work: Workplace, record: records.SurveyRecord) -> list[Path]:
@@ -371,7 +391,7 @@ def test_evidence_is_cut_anew_where_a_mask_comes(work: Workplace, tmp_path: Path
     with work.database.read() as session:
         old = repositories.evidence_of(session, "finding", finding.id)
     assert sorted(e.role for e in old) == ["after", "before", "height"]
-    masking.import_masks(work, masks_file(tmp_path / "m.geojson", authority="某部", reason="军事管理区"), by="sec")
+    masking.import_masks(work, masks_given(authority="某部", reason="军事管理区"), "m", by="sec")
     masking.burn_all(work, by="sec")
     with work.database.read() as session:
         new = repositories.evidence_of(session, "finding", finding.id)
