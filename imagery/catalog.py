@@ -55,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "off_nadir": Kind("视线天底角 angle off the plumb line", ("metadata",), _TIFF, ("uint8", 255, "deg")),
     "source": Kind("各像元的来源照片 photo behind each cell", ("metadata",), _TIFF, ("uint16", 65535, None)),
     "residual": Kind("与基准期的残差 residual against the reference", ("metadata",), pystac.MediaType.JSON),
+    "residual_map": Kind("残差图 map of the residual", ("overview",), pystac.MediaType.PNG),
     "cloud": Kind("点云 point cloud", ("data",), LAZ),
     "thumbnail": Kind("缩略图 thumbnail", ("thumbnail",), WEBP),
     "quality": Kind("质量记录 quality record", ("metadata",), pystac.MediaType.JSON),

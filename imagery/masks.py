@@ -21,8 +21,9 @@ from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
 from geo.camera import Camera
 from geo.frames import Pose
-from imagery import mosaic, raster
+from imagery import cells, mosaic, raster
 from imagery.errors import SurveyError
+from imagery.residual import Residual
 from imagery.survey import Survey
 
 Mask = NDArray[np.bool_]
@@ -78,6 +79,7 @@ def burn(survey: Survey, masks: Sequence[tuple[str, Ground]]) -> tuple[Burnt, ..
         path: Path | None = getattr(survey, role, None)
         if path is not None:
             raster.blank(path, whole)
+    _redraw(survey)
     found = [replace(b, cells=_cells(survey, b.outline_m)) for b in found]
     _write(survey.folder, (*(b for b in there.values() if b.cells >= 0), *found))
     return tuple(found)
@@ -131,6 +133,15 @@ def _heights(survey: Survey, outline: Ground) -> tuple[float, float]:
     low, high = float(filled[inner].min()), float(filled[inner].max())
     unsure = not known[inner].any()
     return low - _BELOW_M, high + (_UNKNOWN_ABOVE_M if unsure else _ABOVE_M)
+
+
+def _redraw(survey: Survey) -> None:
+    """The map of the residual is drawn over the orthophoto: drawn anew over the burnt one, or gone where it cannot be."""
+    picture = survey.folder / "residual.png"
+    if picture.exists():
+        picture.unlink()
+        if survey.residual is not None and survey.residual.is_file():
+            cells.picture(Residual.load(survey.residual), survey.grid, survey.ortho, picture)
 
 
 def _cells(survey: Survey, outline: Ground) -> int:

@@ -24,7 +24,9 @@ from patrol.pipeline import cataloguing, masking
 from patrol.wiring import Workplace
 
 ORIGINALS, SURVEY, EVIDENCE_CASE, EVIDENCE_REST = "originals", "survey", "evidence_case", "evidence_rest"
-_KEPT_FILES = frozenset({"quality", "photos", "masks", "thumbnail", "residual"})  # small, and the record of what was there
+_KEPT_FILES = frozenset(
+    {"quality", "photos", "masks", "thumbnail", "residual", "residual_map"}
+)  # small, and the record of what was there
 _UNDECIDED = frozenset({FindingState.DETECTED, FindingState.TRIAGE, FindingState.CONFIRMED, FindingState.NEEDS_IMAGERY})
 
 

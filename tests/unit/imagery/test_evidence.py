@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,12 @@ def test_masked_ground_is_in_no_raster_and_in_no_photo_crop(after: Survey, tmp_p
         pixels = camera.project(inside, view.pose)[0]
         for u, v in pixels[(pixels > 0).all(axis=1) & (pixels < [camera.width_px, camera.height_px]).all(axis=1)].astype(int):
             assert hidden[v, u]
+    drawn = [cv2.imread(str(folder / "residual.png")) for folder in (after.folder, survey.folder)]
+    assert drawn[0].shape == drawn[1].shape
+    row, col = survey.grid.cell(*house.centroid.coords[0])
+    thin = math.ceil(max(survey.grid.shape) / drawn[1].shape[1])
+    middle = [picture[row // thin - 9 : row // thin + 9, col // thin - 9 : col // thin + 9] for picture in drawn]
+    assert middle[1].std(axis=(0, 1)).max() < 0.5 * middle[0].std(axis=(0, 1)).max()
     crop = evidence.crops(survey, beside, 1)[0]
     assert "masked" in crop.caption
     assert (np.abs(_pixels(crop).astype(int) - lettering.GREY[0]).max(axis=2) < 6).mean() > 0.02
