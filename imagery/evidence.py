@@ -119,7 +119,7 @@ def crops(survey: Survey, outline_m: Ground, count: int, *, witness: Witness | N
     sights, problems = witness.best(outline_m, count)
     if not sights and count > 0:
         why = f" ({'; '.join(problems[:3])})" if problems else ""
-        raise SurveyError(f"no photo of survey {survey.id} shows the place whole{why}")
+        raise SurveyError(f"no photo of survey {survey.id} shows the place{why}")
     return tuple(_photo_crop(witness, sight, outline_m) for sight in sights)
 
 
@@ -152,11 +152,15 @@ def _photo_crop(witness: Witness, sight: Sight, outline_m: Ground) -> Crop:
     place = _place(survey, outline_m)
     when = _moment(photo.taken_at) if photo.taken_at else survey.taken_on.isoformat()
     words = [f"拍摄 taken {when}", _degrees(place), f"原片 photo {view.path.name}", f"SHA-256 {photo.sha256}"]
+    if sight.within < 1.0:
+        words.append(f"图斑只有 {sight.within:.0%} 在本片内 partly in this photo")
     if veiled:
         words.append(f"已按遮蔽区遮盖 masked {veiled:.0%}")
     caption = (
         f"{when} 原始照片 source photo {view.path.name}, {place.lon_deg:.6f}, {place.lat_deg:.6f}, SHA-256 {photo.sha256[:12]}"
     )
+    if sight.within < 1.0:
+        caption += f"，图斑 {sight.within:.0%} 在内 partly shown"
     if veiled:
         caption += f"，已遮盖 masked {veiled:.0%}"
     return _crop(with_strip(picture, words), caption, place, photo.taken_at, photo.sha256)

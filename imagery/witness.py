@@ -31,6 +31,7 @@ Pixels = NDArray[np.uint8]
 Ground = Polygon | MultiPolygon
 
 _LEAST_SEEN = 0.7  # share of the place's points a photo must truly see
+_LEAST_WITHIN = 0.5  # share of the place in the picture, where no photo holds it whole
 _SIGHT_M = 30.0  # ground around the place that may stand in the line of sight
 _HIDDEN, _SLANT, _OFF_CENTRE, _BLUR = 2.0, 1.0, 0.3, 0.8  # weights of the cost
 _SHORTLIST = 3  # photos decoded beyond those that are asked for
@@ -40,7 +41,9 @@ _SHARP_PX = 256  # long side of the patch that sharpness is measured on
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One photo that sees the whole place. `top_m` is the height of the place's top in the frame; `sharpness` 0..1 of the best."""
+    """One photo that sees a place: `top_m` is the height of the place's top in the frame, `within` the share of the place that lies in
+    the picture, `seen` the share of that which nothing hides, `sharpness` 0..1 of the best.
+    """
 
     index: int
     top_m: float
@@ -48,6 +51,7 @@ class Sight:
     slant: float  # tangent of the angle between the line of sight and the plumb line
     off_centre: float  # 0 in the picture's middle, 1 in its corner
     sharpness: float = 1.0
+    within: float = 1.0
 
     @property
     def cost(self) -> float:
@@ -110,7 +114,8 @@ class Witness:
         return tuple(judged[:count]), tuple(problems)
 
     def sights(self, outline_m: Ground) -> tuple[Sight, ...]:
-        """The views that hold the whole place and see most of it, best first by geometry alone."""
+        """The views that hold the whole place and see most of it, best first by geometry alone; where none holds it whole, those
+        that hold at least half of it."""
         survey, block = self.survey, self.block
         assert survey.surface is not None
         window = survey.grid.window(outline_m.buffer(_SIGHT_M).bounds)
@@ -130,17 +135,18 @@ class Witness:
             size = projector.numbers[19:21]
             edge = 0.01 * size[0]
             with np.errstate(invalid="ignore"):
-                within = bool(((pixels > edge) & (pixels < size - edge)).all())
-            if not within:
+                within = ((pixels > edge) & (pixels < size - edge)).all(axis=1)
+            if within.mean() < _LEAST_WITHIN:
                 continue
-            seen = mosaic.seen_share(projector, heights, corner, cells.gsd_m, points)
+            seen = mosaic.seen_share(projector, heights, corner, cells.gsd_m, points[within])
             if seen < _LEAST_SEEN:
                 continue
             away = points[:, :2].mean(axis=0) - projector.centre[:2]
             slant = float(np.linalg.norm(away)) / max(1.0, float(projector.centre[2] - top))
-            off = float(np.linalg.norm(pixels.mean(axis=0) - size / 2) / np.linalg.norm(size / 2))
-            found.append(Sight(i, top + block.offset_m[2], seen, slant, off))
-        return tuple(sorted(found, key=lambda s: s.cost))
+            off = float(np.linalg.norm(pixels[within].mean(axis=0) - size / 2) / np.linalg.norm(size / 2))
+            found.append(Sight(i, top + block.offset_m[2], seen, slant, off, within=float(within.mean())))
+        whole = [sight for sight in found if sight.within == 1.0]
+        return tuple(sorted(whole or found, key=lambda s: s.cost))
 
     def _sharpness(self, sight: Sight, outline_m: Ground) -> float:
         """Mean strength of the fine detail over the place, all photos resampled to one number of pixels across it."""

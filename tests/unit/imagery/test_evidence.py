@@ -200,3 +200,18 @@ def test_masked_ground_is_in_no_raster_and_in_no_photo_crop(after: Survey, tmp_p
     crop = evidence.crops(survey, beside, 1)[0]
     assert "masked" in crop.caption
     assert (np.abs(_pixels(crop).astype(int) - lettering.GREY[0]).max(axis=2) < 6).mean() > 0.02
+
+
+def test_a_place_wider_than_any_photo_is_shown_in_part_and_said_so(after: Survey, new_block: Block, tmp_path: Path) -> None:
+    """Half a place with a word about it is better evidence than none; a photo of less than half of it is not taken."""
+    shutil.copytree(after.folder, tmp_path / "s")
+    replace(new_block, views=new_block.views[5:6]).save(tmp_path / "s" / "block")
+    survey = Survey.load(tmp_path / "s")
+    x, y = stage.CENTRE
+    view = new_block.views[5]
+    reach = 0.5 * stage.CAMERA.height_px / stage.CAMERA.focal_px * (view.pose.z_m - stage.HOUSE.top)
+    edge = view.pose.x_m + reach
+    (crop,) = evidence.crops(survey, box(edge - 9, y - 3, edge + 4, y + 3), 1)
+    assert "partly" in crop.caption
+    with pytest.raises(SurveyError, match="no photo"):
+        evidence.crops(survey, box(edge - 2, y - 3, edge + 9, y + 3), 1)
