@@ -207,7 +207,7 @@ def test_a_place_wider_than_any_photo_is_shown_in_part_and_said_so(after: Survey
     shutil.copytree(after.folder, tmp_path / "s")
     replace(new_block, views=new_block.views[5:6]).save(tmp_path / "s" / "block")
     survey = Survey.load(tmp_path / "s")
-    x, y = stage.CENTRE
+    y = stage.CENTRE[1]
     view = new_block.views[5]
     reach = 0.5 * stage.CAMERA.height_px / stage.CAMERA.focal_px * (view.pose.z_m - stage.HOUSE.top)
     edge = view.pose.x_m + reach
