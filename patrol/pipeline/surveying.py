@@ -6,6 +6,7 @@ again; it is renamed into place when it is whole, and only the row written last 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -251,11 +252,20 @@ def _keep_originals(
         target = folder / f"{photo.sha256[:12]}-{photo.path.name}"
         if not target.exists():
             part = target.with_suffix(f".part{os.getpid()}")
-            shutil.copyfile(photo.path, part)
+            _copy(work, photo.path, part)
             part.replace(target)
         kept.append(replace(photo, path=target))
         progress(number + 1, len(photos), "originals")
     return tuple(kept)
+
+
+def _copy(work: Workplace, source: Path, target: Path) -> None:
+    """A copy; of an uploaded or fetched photo a second name, because its file is the store's own and read-only."""
+    if work.settings.work_dir in source.parents:
+        with contextlib.suppress(OSError):  # another disk
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
 
 
 def _put_in_place(

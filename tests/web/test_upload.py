@@ -195,6 +195,29 @@ def test_a_server_that_is_away_is_waited_for(page: Page, server: LiveServer, tmp
     assert broken[0] >= 7
 
 
+def test_a_dropped_folder_is_walked_to_its_last_photo(page: Page, server: LiveServer, tmp_path: Path) -> None:
+    """More entries than a browser hands out at once, in two subfolders of one name each; on a phone's screen, in English."""
+    folder = tmp_path / "DCIM"
+    for sub in ("100MEDIA", "101MEDIA"):
+        (folder / sub).mkdir(parents=True)
+        for i in range(70):
+            (folder / sub / f"DJI_{i:04}.JPG").write_bytes(jpeg(300 + i + 70 * (sub == "101MEDIA"), 16))
+    page.set_viewport_size({"width": 400, "height": 800})
+    open_upload(page, server)
+    page.get_by_test_id("upload-day").fill("2026-03-07")
+    page.get_by_test_id("lang").click()
+    shot(page, "phone")
+    place = page.get_by_test_id("drop-zone").bounding_box()
+    assert place is not None
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + 40}
+    hand = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        hand.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+    expect(page.get_by_test_id("upload-result")).to_contain_text("140 files")
+    shot(page, "phone-result")
+
+
 def test_a_folder_without_photos_is_refused_with_a_sentence(page: Page, server: LiveServer, tmp_path: Path) -> None:
     """And the page stays where it was."""
     (tmp_path / "papers").mkdir()

@@ -20,7 +20,7 @@ from geo.area import Area, AreaId
 from geo.times import FixedClock
 from patrol import audit, auth, intake, jobs
 from patrol.api.app import make_app
-from patrol.pipeline import areas, uploading
+from patrol.pipeline import areas, surveying, uploading
 from patrol.records import UploadState
 from patrol.settings import Settings
 from patrol.uploads import uploads
@@ -314,3 +314,17 @@ def test_an_upload_that_is_given_up_leaves_no_parts(client: TestClient, work: Wo
     assert uploading.parts_of(work).uploads() == ()
     assert put(client, upload, file, file.content[1000:], 1000).status_code == 409
     assert client.get("/api/uploads").json() == []
+
+
+def test_an_uploaded_photo_takes_its_room_on_the_disk_once(client: TestClient, work: Workplace, tmp_path: Path) -> None:
+    """The ingest's folder and the kept original are other names of the blob's file; a photo from elsewhere is copied."""
+    upload, file = begin(client), Sent("DJI_0001.JPG", picture(1))
+    declare(client, upload, file)
+    put(client, upload, file, file.content)
+    laid = uploading.lay_out(work, upload) / file.name
+    kept, elsewhere = tmp_path / "kept", tmp_path / "elsewhere.jpg"
+    surveying._copy(work, laid, kept)
+    assert kept.stat().st_ino == laid.stat().st_ino == work.blobs.local(file.sha256).stat().st_ino
+    elsewhere.write_bytes(file.content)
+    surveying._copy(work, elsewhere, tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_ino != elsewhere.stat().st_ino

@@ -18,6 +18,7 @@ export function fromInput(list: FileList): Picked[] {
 export async function fromDrop(data: DataTransfer): Promise<Picked[]> {
   // The entries must be taken before the first await: the list is emptied when the event is over.
   const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((e) => e !== null);
+  if (!entries.length) return Array.from(data.files, (file) => ({ name: file.name, file }));
   const found: Picked[] = [];
   const only = entries.length === 1 && entries[0]!.isDirectory;
   for (const entry of entries) await walk(entry, only ? "" : entry.name, found);
