@@ -22,6 +22,8 @@ from patrol.blobs import CHUNK_BYTES, Blob, BlobError, BlobStore, hash_of
 from patrol.stores.s3 import Address, client, sentences
 
 WORKERS = 4
+TRIES = 3
+PAUSE_S = 1.0
 SPARE_BYTES = 1_000_000_000
 _PLAIN_MD5 = re.compile(r"[0-9a-f]{32}")  # the ETag of an object that was sent whole; one sent in parts has another form
 
@@ -119,25 +121,39 @@ def _need_room(place: Path, address: Address, sizes: Iterable[int]) -> None:
 def _fetched(s3: Any, address: Address, cache: BlobStore, notes: Path, photo: Waiting, stop: threading.Event) -> str | None:
     note = _note(notes, address, photo)
     part = note.with_suffix(".part")
-    here = part.stat().st_size if part.exists() else 0
-    if here > photo.size_bytes:
-        part.unlink()
-        here = 0
-    if here < photo.size_bytes:
-        with sentences(address, f"fetch {photo.name}"):
-            ask = {"Range": f"bytes={here}-"} if here else {}
-            body = s3.get_object(Bucket=address.bucket, Key=photo.key, IfMatch=photo.etag, **ask)["Body"]
-            with part.open("ab") as file:
-                for chunk in body.iter_chunks(CHUNK_BYTES):
-                    if stop.is_set():
-                        return None
-                    file.write(chunk)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            if not _filled(s3, address, photo, part, stop):
+                return None
+            break
+        except BlobError:
+            if not tries_left or stop.wait(PAUSE_S):
+                raise
     found = _proved(address, photo, part)
     cache.take(part, found.sha256)
     half = note.with_suffix(".half")
     half.write_text(found.sha256)
     half.replace(note)
     return found.sha256
+
+
+def _filled(s3: Any, address: Address, photo: Waiting, part: Path, stop: threading.Event) -> bool:
+    """The part with all its bytes, from where it ends; False when the fetch was stopped. Raises BlobError when the line breaks."""
+    here = part.stat().st_size if part.exists() else 0
+    if here > photo.size_bytes:
+        part.unlink()
+        here = 0
+    if here == photo.size_bytes:
+        return True
+    with sentences(address, f"fetch {photo.name}"):
+        ask = {"Range": f"bytes={here}-"} if here else {}
+        body = s3.get_object(Bucket=address.bucket, Key=photo.key, IfMatch=photo.etag, **ask)["Body"]
+        with part.open("ab") as file:
+            for chunk in body.iter_chunks(CHUNK_BYTES):
+                if stop.is_set():
+                    return False
+                file.write(chunk)
+    return True
 
 
 def _proved(address: Address, photo: Waiting, part: Path) -> Blob:

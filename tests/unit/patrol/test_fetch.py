@@ -88,6 +88,41 @@ def test_a_half_photo_goes_on_where_it_stopped(address: Address, tmp_path: Path,
     assert files(fetch(address, cache, notes, tmp_path / "c", wanted)) == PHOTOS
 
 
+def test_a_line_that_breaks_is_taken_up(address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a photo came and the line broke: the rest is asked for by itself, the half is not fetched again."""
+    from botocore.exceptions import ResponseStreamingError
+
+    ranges: list[str | None] = []
+
+    class Breaking:
+        def __init__(self, body: Any) -> None:
+            self.body = body
+
+        def iter_chunks(self, size: int) -> Any:
+            yield self.body.read(100_000)
+            if len(ranges) == 1:
+                raise ResponseStreamingError(error="connection reset")
+            yield self.body.read()
+
+    def breaking(address: Address) -> Any:
+        s3 = client(address)
+        real = s3.get_object
+
+        def get_object(**ask: Any) -> Any:
+            ranges.append(ask.get("Range"))
+            return {"Body": Breaking(real(**ask)["Body"])}
+
+        s3.get_object = get_object
+        return s3
+
+    monkeypatch.setattr(fetching, "client", breaking)
+    monkeypatch.setattr(fetching, "WORKERS", 1)
+    monkeypatch.setattr(fetching, "PAUSE_S", 0.01)
+    cache = BlobFolder(tmp_path / "cache")
+    assert files(fetch(address, cache, tmp_path / "notes", tmp_path / "a", wanted)) == PHOTOS
+    assert ranges == [None, "bytes=100000-"] + [None] * (len(PHOTOS) - 1)
+
+
 def test_an_object_that_changed_is_another_photo(address: Address, tmp_path: Path) -> None:
     """Its new content is fetched, the old one is not handed out under its name."""
     cache, notes = BlobFolder(tmp_path / "cache"), tmp_path / "notes"

@@ -328,3 +328,23 @@ def test_an_uploaded_photo_takes_its_room_on_the_disk_once(client: TestClient, w
     elsewhere.write_bytes(file.content)
     surveying._copy(work, elsewhere, tmp_path / "copy")
     assert (tmp_path / "copy").stat().st_ino != elsewhere.stat().st_ino
+
+
+def test_uploads_go_into_a_bucket_as_well(sqlite_url: str, tmp_path: Path, bucket_url: str, clock: FixedClock) -> None:
+    """With the blob store in S3: sent, proved, deduplicated, and laid out for the ingest by way of the cache."""
+    settings = Settings(home=tmp_path / "store", database_url=sqlite_url, broker_url="", blobs_url=bucket_url)
+    with workplace(settings, clock=clock) as work:
+        areas.keep_area(work, Area(AreaId("a"), "北区", box(120.54, 32.37, 120.56, 32.39)), by="test")
+        with work.database.write() as session:
+            auth.add_user(session, "pilot", "pilot", frozenset({Role.PILOT}), PASSWORD, by="test", clock=clock)
+        with TestClient(make_app(work, page=Path("/nowhere"), watch=False)) as client:
+            sign_in(client, "pilot")
+            upload, file = begin(client), Sent("100MEDIA/DJI_0001.JPG", picture(1))
+            declare(client, upload, file)
+            assert put(client, upload, file, picture(2)).json()["code"] == "damaged"
+            assert put(client, upload, file, file.content).json()["stored"]
+            assert declare(client, upload, file)[0]["state"] == "stored"
+            assert client.post(f"/api/uploads/{upload}/finish").json()["state"] == "finished"
+        assert list(work.blobs.all()) == [file.sha256]
+        assert not (settings.blobs_dir).exists()
+        assert (uploading.lay_out(work, upload) / file.name).read_bytes() == file.content
