@@ -38,6 +38,7 @@ class Permission(StrEnum):
     RECON = "recon"
     INGEST = "ingest"
     COMPARE = "compare"
+    NUDGE = "nudge"
     TRIAGE = "triage"
     CASES = "cases"
     EVIDENCE = "evidence"
@@ -64,6 +65,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = {
     Permission.RECON: frozenset({Role.FIRE_COMMANDER, Role.PILOT}),
     Permission.INGEST: frozenset({Role.PILOT, Role.DISPATCHER, Role.REVIEWER}),
     Permission.COMPARE: _DESK,
+    Permission.NUDGE: _DESK,
     Permission.TRIAGE: frozenset({Role.REVIEWER}),
     Permission.CASES: _WORK,
     Permission.EVIDENCE: _WORK,

@@ -220,6 +220,26 @@ def upload(
         raise typer.Exit(complain(f"{job['error'] or job['state']}"))
 
 
+@app.command()
+def nudge(
+    survey: Annotated[str, typer.Argument(help="id of the survey")],
+    reason: Annotated[str, typer.Option(help="why it is moved; kept with the survey")],
+    east: Annotated[float, typer.Option(help="metres to the east")] = 0.0,
+    south: Annotated[float, typer.Option(help="metres to the south")] = 0.0,
+    up: Annotated[float, typer.Option(help="metres up")] = 0.0,
+    undo: Annotated[bool, typer.Option("--undo", help="take the last move back")] = False,
+    json_: Json = False,
+) -> None:
+    """Move a survey that lies beside its reference; written anew from what was built, and reversible."""
+    from imagery.nudging import Nudge
+    from patrol.pipeline import nudging
+
+    with _work() as work, terminal.bar(json_) as progress:
+        step = None if undo else Nudge(east, -south, up)
+        done = nudging.nudge(work, survey, step, reason, user=BY, progress=progress)
+    _say_survey(done, (), json_)
+
+
 @app.command("ingest-ortho")
 def ingest_ortho(
     ortho: Annotated[Path, typer.Argument(help="finished orthophoto of any program, georeferenced or not")],

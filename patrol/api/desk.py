@@ -53,6 +53,7 @@ def may(permission: Permission) -> Callable[..., User]:
 Viewer = Annotated[User, Depends(may(Permission.VIEW))]
 Triager = Annotated[User, Depends(may(Permission.TRIAGE))]
 CaseWorker = Annotated[User, Depends(may(Permission.CASES))]
+Nudger = Annotated[User, Depends(may(Permission.NUDGE))]
 Comparer = Annotated[User, Depends(may(Permission.COMPARE))]
 Ingester = Annotated[User, Depends(may(Permission.INGEST))]
 ReconLead = Annotated[User, Depends(may(Permission.RECON))]

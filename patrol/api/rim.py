@@ -200,6 +200,7 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
         classification=value.classification,
         thumbnail=f"/api/surveys/{value.id}/thumbnail" if value.asset("thumbnail") else None,
         quality=quality(value.quality),
+        nudges=[wire.NudgeOut(by=n["by"], at=n["at"], reason=n["reason"], **n["to"]) for n in value.record.get("nudges", ())],
     )
 
 
@@ -216,6 +217,8 @@ def comparison(session: Session, value: records.ComparisonRecord) -> wire.Compar
         made_at=value.made_at,
         candidates=sum(c.suppressed is None for c in found),
         suppressed=sum(c.suppressed is not None for c in found),
+        stale=bool(value.record.get("stale")),
+        masked=float(value.record.get("masked", {}).get("share", 0.0)),
     )
 
 

@@ -121,6 +121,27 @@ class QualityOut(Wire):
     fell_back: bool
 
 
+class NudgeIn(Wire):
+    """A move of a survey by hand, in metres, and why; `undo` takes the last one back instead."""
+
+    east_m: float = Field(0.0, ge=-20, le=20)
+    north_m: float = Field(0.0, ge=-20, le=20)
+    up_m: float = Field(0.0, ge=-20, le=20)
+    reason: str = Field(min_length=1, max_length=500)
+    undo: bool = False
+
+
+class NudgeOut(Wire):
+    """A move that was made: by whom, when, why, and where the survey lies since, counted from where it was built."""
+
+    by: str
+    at: datetime
+    reason: str
+    east_m: float
+    north_m: float
+    up_m: float
+
+
 class SurveyOut(Wire):
     """一期成果: one accepted look at an area."""
 
@@ -136,6 +157,7 @@ class SurveyOut(Wire):
     classification: str
     thumbnail: str | None = Field(description="where a small picture of it is")
     quality: QualityOut
+    nudges: list[NudgeOut] = Field(description="moves by hand; their number tells tiles of one place from those of another")
 
 
 class ResidualCell(Wire):
@@ -186,6 +208,8 @@ class ComparisonOut(Wire):
     made_at: datetime
     candidates: int
     suppressed: int
+    stale: bool = Field(description="a survey was moved since: compare again")
+    masked: float = Field(description="share of the area that was not compared")
 
 
 FindingState = Literal["detected", "suppressed", "triage", "confirmed", "rejected", "needs_imagery", "duplicate"]

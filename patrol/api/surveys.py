@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from imagery.cells import WORST_P95_PX, cells
 from imagery.residual import Residual
 from imagery.survey import Survey
-from patrol import records, repositories
+from patrol import records, repositories, tasks
 from patrol.api import rim
 from patrol.api import schemas as wire
-from patrol.api.desk import Viewer, Work
+from patrol.api.desk import Nudger, Viewer, Work
 from patrol.pipeline.surveying import load_survey
 from patrol.wiring import Workplace
 
@@ -62,6 +62,23 @@ def residual_picture(survey_id: str, work: Work, _: Viewer) -> Response:
             404, "no_picture", "该期成果没有错位图。", "This survey has no picture of its residual: it was built earlier."
         )
     return Response(path.read_bytes(), media_type="image/png")
+
+
+@router.post("/{survey_id}/nudge", operation_id="nudge_survey")
+def nudge(survey_id: str, body: wire.NudgeIn, work: Work, user: Nudger) -> wire.JobOut:
+    """Move a survey by hand, or take the last move back; the job does it."""
+    _record(work, survey_id)
+    args = {"survey_id": survey_id, "undo": body.undo, "reason": body.reason, "by": user.id}
+    made = tasks.submit(
+        tasks.make_app(work.settings),
+        work.database,
+        "nudge",
+        {**args, "east_m": body.east_m, "north_m": body.north_m, "up_m": body.up_m},
+        by=user.id,
+        clock=work.clock,
+        max_attempts=1,  # a second run would move it twice
+    )
+    return rim.job(made)
 
 
 def _record(work: Workplace, survey_id: str) -> records.SurveyRecord:

@@ -72,7 +72,7 @@ def compare(
         area = repositories.areas.get(session, area_id)
         before, after = _chosen(session, area, before_id, after_id)
         there = repositories.comparison_of(session, before.id, after.id)
-    if there is not None:
+    if there is not None and not there.record.get("stale"):  # a survey that was moved since is compared anew
         return there
     try:
         pair = aligned(work, before, after, progress)
@@ -103,7 +103,7 @@ def compare(
         progress(number, len(found), "evidence")
         pieces.append(desk.pieces(candidate.outline, photos=candidate.suppressed is None))
     with work.database.write() as session:
-        repositories.comparisons.add(session, comparison)
+        repositories.comparisons.put(session, comparison)
         for candidate, crops in zip(found, pieces, strict=True):
             _promote(work, session, area, comparison, candidate, crops)
         details = {"area": area.id, "candidates": len(found)}

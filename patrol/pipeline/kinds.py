@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from geo.times import Clock
+from imagery.nudging import Nudge
 from patrol import uploads
 from patrol.database import Database
 from patrol.jobs import Context, housekeeper, job
-from patrol.pipeline import comparing, exporting, masking, retaining, surveying, uploading
+from patrol.pipeline import comparing, exporting, masking, nudging, retaining, surveying, uploading
 from patrol.settings import Settings
 from patrol.wiring import Workplace, open_blobs
 
@@ -116,3 +117,13 @@ def retention(context: Context, *, by: str, apply: bool) -> Mapping[str, Any]:
     work = _work(context)
     found = retaining.apply(work, by=by, progress=context.progress) if apply else retaining.due(work)
     return {"applied": apply, "things": len(found), "bytes": sum(d.size_bytes for d in found)}
+
+
+@job("nudge")
+def nudge(
+    context: Context, *, survey_id: str, east_m: float, north_m: float, up_m: float, undo: bool, reason: str, by: str
+) -> Mapping[str, Any]:
+    """A survey moved by hand, or its last move taken back."""
+    step = None if undo else Nudge(east_m, north_m, up_m)
+    done = nudging.nudge(_work(context), survey_id, step, reason, user=by, progress=context.progress)
+    return {"survey_id": done.id, "nudges": len(done.record["nudges"])}
