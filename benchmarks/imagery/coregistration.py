@@ -121,7 +121,7 @@ def _pictures(path: Path) -> list[Row]:
                 spent[method] += time.process_time() - start
             if found is not None:
                 errors[method].append(float(np.hypot(found[0] - east, found[1] + north)))
-    name = f"{NAME}, orthophoto 10 cm"
+    name = f"{NAME}, orthophoto {100 * raster.grid_of(path).gsd_m:.0f} cm"
     peer = "phase correlation, normalised (scikit-image)"
     return [
         Row(
