@@ -48,14 +48,14 @@ def test_a_cell_that_lies_beside_the_reference_is_refused_and_its_neighbours_are
 
 
 def test_a_tile_that_matched_a_wrong_place_refuses_nothing() -> None:
-    """Two wild answers of sixteen are outvoted; a third of them are not."""
+    """Four wild answers of sixteen are outvoted; six of them are not."""
     rng = np.random.default_rng(0)
     quiet = rng.normal(0, 0.3, (16, 16, 2))
 
     def some(wild: int) -> Residual:
         return _residual(lambda r, c: (9.0, -9.0) if r < 4 and c < 4 and (4 * r + c) % 16 < wild else quiet[r, c])
 
-    assert cells.cells(some(2), GRID)[0].state is CellState.GOOD
+    assert cells.cells(some(4), GRID)[0].state is CellState.GOOD
     assert cells.cells(some(6), GRID)[0].state is CellState.REFUSED
 
 
