@@ -38,6 +38,7 @@ class Residual:
     `east_m`, `south_m`: where the after survey shows the ground of a before cell, as an offset in metres. `up_m`: how much the
     after surface lies above the before one on unchanged ground. `sigma_xy_m` is one standard deviation of what is left after the
     correction, `p95_px` its 95th percentile in working cells, `sigma_z_m` the robust spread of stable height differences.
+    `leaning` is the share of what both show where one of them may show a leaning wall: colours there are not compared.
     """
 
     east_m: Field
@@ -49,6 +50,7 @@ class Residual:
     tiles_used: int
     tiles_tried: int
     warnings: tuple[str, ...]
+    leaning: float = 0.0
 
     @property
     def moves(self) -> bool:
@@ -139,6 +141,7 @@ def _moved(source: Source, grid: Grid, window: Window, residual: Residual, pixel
         None if layers.surface is None else move(layers.surface, cv2.INTER_LINEAR).astype(np.float32, copy=False),
         None if layers.sigma is None else move(layers.sigma, cv2.INTER_LINEAR).astype(np.float32, copy=False),
         None if layers.filled is None else move(layers.filled.astype(np.uint8), cv2.INTER_NEAREST) > 0,
+        None if layers.doubtful is None else move(layers.doubtful.astype(np.uint8), cv2.INTER_NEAREST) > 0,
     )
 
 
@@ -270,15 +273,18 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
     """The height offset on unchanged, level ground, and the tone that brings the after ortho to the before one."""
     grid = pair.grid
     places: list[Floats] = []
+    shown, both = 0, 0
     colours: list[tuple[Floats, Floats]] = []
     for done, tile in enumerate(tiles):
         progress(len(tiles) + done, 2 * len(tiles), "align")
         before, after = pair.read(tile)
         colours.append(_colour_samples(before, after))
+        both += int((before.valid & after.valid).sum())
+        shown += int((before.shown & after.shown).sum())
         if before.surface is not None and after.surface is not None:
             places.append(_height_samples(before.surface, after.surface, grid, tile))
     tone = match([a for a, _ in colours], [b for _, b in colours])
-    pair = replace(pair, radiometry=tone)
+    pair = replace(pair, radiometry=tone, residual=replace(pair.residual, leaning=1.0 - shown / max(both, 1)))
     samples = np.concatenate(places) if places else np.empty((0, 3))
     if not pair.has_surfaces:
         return pair
@@ -315,5 +321,5 @@ def _height_samples(before: Metres, after: Metres, grid: Grid, tile: Window) -> 
 def _colour_samples(before: Layers, after: Layers) -> tuple[Floats, Floats]:
     step = max(2, before.valid.shape[0] // 20)
     a, b = (cv2.blur(x.ortho, (7, 7))[::step, ::step].reshape(-1, 3) for x in (before, after))
-    known = (before.valid & after.valid)[::step, ::step].ravel()
+    known = (before.shown & after.shown)[::step, ::step].ravel()
     return a[known].astype(np.float64), b[known].astype(np.float64)

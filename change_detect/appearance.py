@@ -61,7 +61,7 @@ class Look:
 
 def marks(before: Layers, after: Layers, rule: AppearanceRule) -> tuple[Mask, Mask]:
     """(sure, near) cells of one window: a new colour, and even enough to be a surface rather than clutter."""
-    a, b = Colours.of(before.ortho, before.valid), Colours.of(after.ortho, after.valid)
+    a, b = Colours.of(before.ortho, before.shown), Colours.of(after.ortho, after.shown)
     moved = cv2.blur(distance_beyond(a, b), (3, 3))
     calm = edges(b) < rule.edge
     near = cv2.morphologyEx(((moved > rule.near) & calm).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
@@ -93,7 +93,7 @@ def body_of(after: Layers, near: Mask, rule: AppearanceRule) -> Mask:
 
 def look(before: Layers, after: Layers, body: Mask, gsd_m: float) -> Look:
     """Features of one region; all arrays cover the same window."""
-    a, b = Colours.of(before.ortho, before.valid), Colours.of(after.ortho, after.valid)
+    a, b = Colours.of(before.ortho, before.shown), Colours.of(after.ortho, after.shown)
     cells = body.astype(np.uint8)
     inner = cv2.erode(cells, np.ones((3, 3), np.uint8)) > 0
     inner = inner if inner.sum() > 10 else body

@@ -208,6 +208,7 @@ def _cropped(layers: Layers, part: tuple[slice, slice]) -> Layers:
         crop(layers.surface),
         crop(layers.sigma),
         None if layers.filled is None else layers.filled[part],
+        None if layers.doubtful is None else layers.doubtful[part],
     )
 
 

@@ -132,8 +132,8 @@ def presence(pair: SurveyPair, outline: Polygon) -> Presence:
                 known &= ~layers.filled
         back, by = known & (np.abs(np.nan_to_num(gain, nan=99.0)) < BACK_M), "height"
     else:
-        a, b = Colours.of(before.ortho, before.valid), Colours.of(after.ortho, after.valid)
-        known = inside & before.valid & after.valid
+        a, b = Colours.of(before.ortho, before.shown), Colours.of(after.ortho, after.shown)
+        known = inside & before.shown & after.shown
         back, by = known & (distance_beyond(a, b) < SAME_COLOUR), "colour"
     seen = float(known.sum()) / max(float(inside.sum()), 1.0)
     share = float(back.sum()) / max(float(known.sum()), 1.0)

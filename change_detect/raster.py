@@ -49,6 +49,7 @@ class Layers:
         surface: float32 `(rows, cols)` metres, NaN unknown; None when the survey has no surface.
         sigma: float32 `(rows, cols)` one standard deviation of the surface in metres; None when not known.
         filled: `(rows, cols)` True where the surface was bridged, not measured; None when not known.
+        doubtful: `(rows, cols)` True where the ortho may show a wall or roof that leans over the place; None when not known.
     """
 
     ortho: Bytes
@@ -56,15 +57,21 @@ class Layers:
     surface: Metres | None
     sigma: Metres | None
     filled: Mask | None
+    doubtful: Mask | None = None
 
     def __post_init__(self) -> None:
         shape = self.valid.shape
         if self.ortho.shape != (*shape, 3):
             raise RasterError(f"an ortho of shape {self.ortho.shape} does not fit a mask of shape {shape}")
-        for name in ("surface", "sigma", "filled"):
+        for name in ("surface", "sigma", "filled", "doubtful"):
             layer = getattr(self, name)
             if layer is not None and layer.shape != shape:
                 raise RasterError(f"the {name} layer of shape {layer.shape} does not fit the ortho's {shape}")
+
+    @property
+    def shown(self) -> Mask:
+        """Where the ortho's colours are those of the place itself: what leans differently on two dates has not changed."""
+        return self.valid if self.doubtful is None else self.valid & ~self.doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Source:
     taken_on: date
     grid: Grid
     refused: Polygon | MultiPolygon | None = None
+    flags: Path | None = None
 
     @staticmethod
     def of(
@@ -89,6 +97,7 @@ class Source:
         surface: Path | None = None,
         sigma: Path | None = None,
         filled: Path | None = None,
+        flags: Path | None = None,
         grid: Grid | None = None,
         refused: Polygon | MultiPolygon | None = None,
     ) -> Source:
@@ -97,8 +106,8 @@ class Source:
         Raises RasterError when a file is missing, unreadable or lies elsewhere.
         """
         own = grid_of(ortho)
-        source = Source(ortho, surface, sigma, filled, taken_on, grid or working_grid(own), refused)
-        for path in (surface, sigma, filled):
+        source = Source(ortho, surface, sigma, filled, taken_on, grid or working_grid(own), refused, flags)
+        for path in (surface, sigma, filled, flags):
             if path is not None:
                 _must_overlap(path, source.grid)
         _must_overlap(ortho, source.grid)
@@ -121,12 +130,13 @@ class Source:
         surface = None if self.surface is None else _read_metres(self.surface, part)
         sigma = None if self.sigma is None else _read_metres(self.sigma, part)
         filled = None if self.filled is None else _read_flags(self.filled, part)
+        doubtful = None if self.flags is None or not pixels else _read_flags(self.flags, part)
         if self.refused is not None and not self.refused.is_empty and self.refused.intersects(part.outline_m):
             hidden = cells_inside(self.refused, part)
             valid = valid & ~hidden
             if surface is not None:
                 surface[hidden] = np.nan
-        return Layers(colours, valid, surface, sigma, filled)
+        return Layers(colours, valid, surface, sigma, filled, doubtful)
 
 
 def grid_of(path: Path) -> Grid:

@@ -52,6 +52,8 @@ KINDS: Mapping[str, Kind] = {
     "sigma": Kind("高程中误差 standard deviation of the surface", ("metadata",), _TIFF, ("float32", "nan", "m")),
     "confidence": Kind("高程置信度 confidence of the surface", ("metadata",), _TIFF, ("uint8", 255, "%")),
     "filled": Kind("插补标记 where the surface was bridged", ("metadata",), _TIFF, ("uint8", 255, None)),
+    "flags": Kind("影像存疑标记 where the ortho may show something else", ("metadata",), _TIFF, ("uint8", 255, None)),
+    "certainty": Kind("影像可信度 certainty of the ortho", ("metadata",), _TIFF, ("uint8", 255, "%")),
     "off_nadir": Kind("视线天底角 angle off the plumb line", ("metadata",), _TIFF, ("uint8", 255, "deg")),
     "source": Kind("各像元的来源照片 photo behind each cell", ("metadata",), _TIFF, ("uint16", 65535, None)),
     "residual": Kind("与基准期的残差 residual against the reference", ("metadata",), pystac.MediaType.JSON),

@@ -30,7 +30,20 @@ Mask = NDArray[np.bool_]
 Ground = Polygon | MultiPolygon
 
 RECORD = "masks.json"
-RASTERS = ("surface", "sigma", "confidence", "filled", "off_nadir", "source", "ground", "height", "ground_bridged", "ortho")
+RASTERS = (
+    "surface",
+    "sigma",
+    "confidence",
+    "filled",
+    "off_nadir",
+    "source",
+    "ground",
+    "height",
+    "ground_bridged",
+    "flags",
+    "certainty",
+    "ortho",
+)
 _BELOW_M, _ABOVE_M = 1.5, 4.0  # masts and trees that the surface has missed stand out of what it knows
 _UNKNOWN_ABOVE_M = 40.0
 _LATTICE_PX = 4

@@ -23,7 +23,7 @@ from geo.area import Area, AreaId
 from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
-from imagery import adoption, cells, coregister, ground, judge, laying, orthorectify, residual, surface
+from imagery import adoption, cells, coregister, flags, ground, judge, laying, orthorectify, residual, surface
 from imagery.control import Control, ControlReport
 from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
@@ -35,7 +35,8 @@ RECORD = "survey.json"
 _FORMAT = 1
 _GSD_STEP_M = 0.005  # ground sampling is rounded up to this, so that surveys of about one height share one grid
 _USUAL_HEIGHT_M = 60.0  # of a flight whose photos tell no height
-_LAYERS = ("ground", "height", "ground_bridged")  # younger than the first surveys: older records do not name them
+# Younger than the first surveys: older records do not name them.
+_LAYERS = ("ground", "height", "ground_bridged", "flags", "certainty")
 _PATHS = ("ortho", "surface", "sigma", "confidence", "filled", "off_nadir", "source", "residual", "block", *_LAYERS)
 
 
@@ -45,7 +46,8 @@ class Survey:
 
     `ortho`: RGB cloud-optimised GeoTIFF with mask. `surface`, `sigma`: float32 metres, NaN unknown. `confidence`: uint8 per cent,
     0 where bridged, 255 unknown. `filled`: uint8 1 where the surface was bridged. `ground`, `height`: float32 metres, the bare ground
-    and the surface over it; `ground_bridged`: uint8 1 where the ground was not seen. `off_nadir`: uint8 degrees. `source`: uint16 number
+    and the surface over it; `ground_bridged`: uint8 1 where the ground was not seen. `flags`: uint8 bits where the ortho may show
+    something else, `certainty`: uint8 per cent (see `flags.FlagFiles`). `off_nadir`: uint8 degrees. `source`: uint16 number
     of the block's view. `residual`: map of the shifts against the reference. `block`: the block's folder. None for what an adopted
     ortho does not have.
     """
@@ -65,6 +67,8 @@ class Survey:
     ground: Path | None = None
     height: Path | None = None
     ground_bridged: Path | None = None
+    flags: Path | None = None
+    certainty: Path | None = None
     off_nadir: Path | None = None
     source: Path | None = None
     residual: Path | None = None
@@ -177,6 +181,8 @@ def build(
         block, files = _laid_onto(block, grid, folder, files, reference, progress)
     heights, picture = files
     bare = ground.build(heights.surface, grid, folder, progress, filled=heights.filled)
+    layers = flags.Layers(heights.surface, heights.confidence, heights.filled, picture.source)
+    doubts = flags.build(block, layers, grid, folder, progress)
     shifts = _residual(reference, picture.ortho, grid, folder, progress) if reference is not None else None
     check = _surface_check(reference, heights.surface, heights.filled, grid, progress)
     looked = judge.Looked(picture.ortho, shifts, check, tuple(_kept_notes(folder)))
@@ -198,6 +204,8 @@ def build(
         ground=bare.ground,
         height=bare.height,
         ground_bridged=bare.bridged,
+        flags=doubts.flags,
+        certainty=doubts.certainty,
         off_nadir=picture.off_nadir,
         source=picture.source,
         residual=folder / "residual.json" if shifts is not None else None,

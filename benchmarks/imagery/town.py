@@ -126,7 +126,7 @@ def _taken_up_again(folder: Path) -> None:
         return
     after = {
         "surface": ("sigma", "confidence", "filled", "ground", "height", "ground_bridged", "ortho"),
-        "ortho": ("off_nadir", "source", "flags"),
+        "ortho": ("off_nadir", "source", "flags", "certainty"),
     }
     gone = False
     for name, others in after.items():

@@ -90,6 +90,7 @@ def compare(
             "sigma_xy_m": residual.sigma_xy_m,
             "p95_px": residual.p95_px,
             "sigma_z_m": residual.sigma_z_m,
+            "leaning": residual.leaning,
             "tiles_used": residual.tiles_used,
             "tiles_tried": residual.tiles_tried,
             "warnings": list(residual.warnings),
@@ -153,6 +154,7 @@ def source(work: Workplace, record: records.SurveyRecord) -> Source:
         surface=path("surface"),
         sigma=path("sigma"),
         filled=path("filled"),
+        flags=path("flags"),
         grid=None,
         refused=refused_cells(work, record),
     )
