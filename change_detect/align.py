@@ -38,7 +38,7 @@ class Residual:
     `east_m`, `south_m`: where the after survey shows the ground of a before cell, as an offset in metres. `up_m`: how much the
     after surface lies above the before one on unchanged ground. `sigma_xy_m` is one standard deviation of what is left after the
     correction, `p95_px` its 95th percentile in working cells, `sigma_z_m` the robust spread of stable height differences.
-    `leaning` is the share of what both show where one of them may show a leaning wall: colours there are not compared.
+    `leaning` is the share of the tiles looked at where one of the two may show a leaning wall: colours there are not compared.
     """
 
     east_m: Field

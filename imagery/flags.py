@@ -141,7 +141,7 @@ def _certainty(bits: Bytes, angle: Metres, seen: Bytes, sure: Bytes) -> Bytes:
     value = 100 * np.cos(angle) * n / (n + 1) * (1 + 3 * own) / 4
     value[(bits & LEAN) > 0] *= 0.5
     value[(bits & HIDDEN) > 0] = 0
-    out: Bytes = (value + 0.5).astype(np.uint8)
+    out: Bytes = (np.nan_to_num(value) + 0.5).astype(np.uint8)
     out[~np.isfinite(angle)] = UNKNOWN
     return out
 
