@@ -39,6 +39,7 @@ class Method(StrEnum):
     INCREMENTAL = "incremental"  # photo by photo, then aligned to GPS
     FROZEN = "frozen"  # registered into the reference block, which did not move
     JOINT = "joint"  # solved together with the reference, then laid back onto it
+    ALIGNED = "aligned"  # solved apart by another program, and laid onto the reference's point cloud as a whole
     SEPARATE = "separate"  # on its own GPS although a reference was given
     GIVEN = "given"  # poses were given, not solved
 
@@ -108,8 +109,8 @@ class Block:
     @property
     def key(self) -> str:
         """Short name of these poses and cameras: what was made from a block that has moved since is another block's."""
-        said = repr([(v.photo_sha256, v.pose, self.cameras[v.camera_id]) for v in self.views])
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        said = [[v.photo_sha256, asdict(v.pose), asdict(self.cameras[v.camera_id])] for v in self.views]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
     def camera(self, view: View) -> Camera:
         """The camera a view was taken with."""
@@ -245,7 +246,7 @@ class Block:
 
 
 class Reconstructor(Protocol):
-    """Photos in, block out. Adapters: `engines.colmap` (solves), `engines.direct` (poses given)."""
+    """Photos in, block out. Adapters: `engines.colmap` (solves), `engines.nodeodm` (has a service solve), `engines.direct` (poses given)."""
 
     def reconstruct(
         self,
@@ -263,6 +264,15 @@ class Reconstructor(Protocol):
         poses, is only measured against it. The stats tell what came of it.
         Work is kept in `workdir` and taken up again after an interruption. Photos that fit nowhere are left out and named in the
         stats. Raises ReconstructionError when no block can be made.
+        """
+        ...
+
+    def prepare(
+        self, photos: Sequence[Photo], workdir: Path, *, reference: Block | None = None, progress: Progress = silent
+    ) -> None:
+        """Spare a later `reconstruct` in the same `workdir` its work on these single photos; many may do this at once.
+
+        Photos that cannot be read are left to `reconstruct`, which says so.
         """
         ...
 

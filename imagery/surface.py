@@ -84,8 +84,8 @@ def build(block: Block, grid: Grid, folder: Path, progress: Progress = silent) -
 class Plan:
     """How a surface is made in pieces that many may share: first all `pairs`, then all `tiles` (windows of the coarser `cells`).
 
-    Pieces are ranges of their numbers; pairs that follow each other share photos. What is finished lies in `folder`, which is named after the block's poses: a piece that
-    comes late never mixes with those of a block that was moved since.
+    Pieces are ranges of their numbers; pairs that follow each other share photos. What is finished lies in `folder`, which is named
+    after the block's poses: a piece that comes late never mixes with those of a block that was moved since.
     """
 
     block: Block
@@ -102,7 +102,19 @@ class Plan:
         reduce = _reduction(block)
         cells = _cells(grid, native_gsd_m(block) * reduce)
         size = max(_COARSE * 8, TILE // round(cells.gsd_m / grid.gsd_m) // _COARSE * _COARSE)
-        return Plan(block, grid, cells, reduce, _in_turn(block), tuple(cells.tiles(size)), folder / f"stereo-{block.key}")
+        return Plan(block, grid, cells, reduce, _in_turn(block), tuple(cells.tiles(size)), _work(block, folder))
+
+    @staticmethod
+    def load(block: Block, grid: Grid, folder: Path) -> Plan:
+        """The plan as `of`, kept on disk by who asks first: choosing pairs of thousands of photos takes seconds."""
+        work = _work(block, folder)
+        if (work / "plan").exists():
+            cells, reduce, pairs, tiles = workfiles.load(work / "plan")
+            return Plan(block, grid, cells, reduce, pairs, tiles, work)
+        plan = Plan.of(block, grid, folder)
+        work.mkdir(parents=True, exist_ok=True)
+        workfiles.keep(work / "plan", (plan.cells, plan.reduce, plan.pairs, plan.tiles))
+        return plan
 
     def patch(self, pair: Pair) -> Path:
         """The file that says that a pair is done."""
@@ -158,6 +170,10 @@ def finish(plan: Plan, folder: Path, made: Iterable[tuple[int, Layers]]) -> Surf
                 out.write(window, layer.repeat(k, axis=0).repeat(k, axis=1)[: window.rows, : window.cols])
     shutil.rmtree(plan.folder, ignore_errors=True)
     return files
+
+
+def _work(block: Block, folder: Path) -> Path:
+    return folder / f"stereo-{block.key}"
 
 
 def _in_turn(block: Block) -> tuple[Pair, ...]:

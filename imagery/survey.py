@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,7 @@ from geo.area import Area, AreaId
 from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
-from imagery import adoption, cells, coregister, flags, ground, judge, laying, orthorectify, residual, surface
+from imagery import adoption, cells, coregister, flags, ground, judge, laying, orthorectify, residual, sharing, surface
 from imagery.control import Control, ControlReport
 from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
@@ -158,6 +158,7 @@ def build(
     control: Control | None = None,
     survey_id: str | None = None,
     gsd_m: float | None = None,
+    shared: bool = False,
     progress: Progress = silent,
 ) -> Survey:
     """Photos to a survey in `folder`: block, surface, orthophoto, residual against the reference, quality.
@@ -166,19 +167,23 @@ def build(
     survey that has no reference and measures one that has. A poor survey comes back with
     `quality.accepted` False and the reasons; SurveyError and ReconstructionError mean that there is none at all;
     ControlError that the control does not fit the photos or the area.
+    A `shared` build raises `sharing.Away` wherever others are to make pieces, and goes on when it is called again.
     """
     if (folder / RECORD).exists():
         return Survey.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    make = sharing.files if shared else _files
     if control is not None:
         if control.frame != area.frame:
             raise ControlError(f"{control.source}: read in EPSG:{control.frame.epsg}, the area works in EPSG:{area.frame.epsg}")
         control = control.of(photos)
+    if shared and not (folder / "block").exists():
+        sharing.features(photos, folder)
     block = _block(photos, area, folder, reconstructor, reference, control, progress)
     grid = reference.grid if reference is not None else area.grid(gsd_m or _gsd(area, surface.native_gsd_m(block)))
-    files = _files(block, grid, folder, progress)
+    files = make(block, grid, folder, progress)
     if reference is not None and _stands_alone(block, reference) and not (folder / "laid").exists():
-        block, files = _laid_onto(block, grid, folder, files, reference, progress)
+        block, files = _laid_onto(block, grid, folder, files, reference, make, progress)
     heights, picture = files
     bare = ground.build(heights.surface, grid, folder, progress, filled=heights.filled)
     layers = flags.Layers(heights.surface, heights.confidence, heights.filled, picture.source)
@@ -187,7 +192,8 @@ def build(
     check = _surface_check(reference, heights.surface, heights.filled, grid, progress)
     looked = judge.Looked(picture.ortho, shifts, check, tuple(_kept_notes(folder)))
     quality = judge.quality(block, photos, area, grid, looked, heights.filled, has_reference=reference is not None)
-    shutil.rmtree(folder / "work", ignore_errors=True)
+    for leftover in (folder / "work", *folder.glob("stereo-*"), *folder.glob("ortho-*")):
+        shutil.rmtree(leftover, ignore_errors=True)
     return Survey(
         id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
         area_id=area.id,
@@ -327,10 +333,15 @@ def _block(
         return Block.load(folder / "block", photos)
     known = Block.load(reference.block) if reference is not None and reference.block is not None else None
     block = reconstructor.reconstruct(photos, area.frame, folder / "work", reference=known, control=control, progress=progress)
-    return block.save(folder / "block")
+    block.save(folder / "block")
+    return Block.load(folder / "block", photos)  # as everybody reads it: kept points are rounded
 
 
-def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]:
+Files = tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]
+Maker = Callable[[Block, Grid, Path, Progress], Files]
+
+
+def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> Files:
     heights = surface.build(block, grid, folder, progress)
     return heights, orthorectify.build(block, heights.surface, grid, folder, progress, confidence=heights.confidence)
 
@@ -344,10 +355,11 @@ def _laid_onto(
     block: Block,
     grid: Grid,
     folder: Path,
-    files: tuple[surface.SurfaceFiles, orthorectify.OrthoFiles],
+    files: Files,
     reference: Survey,
+    make: Maker,
     progress: Progress,
-) -> tuple[Block, tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]]:
+) -> tuple[Block, Files]:
     """A block on its own GPS moved onto the reference by their rasters, and its files made again there."""
     heights, picture = files
     move = laying.block_move(picture.ortho, heights.surface, reference.ortho, reference.surface, grid, progress)
@@ -357,10 +369,11 @@ def _laid_onto(
     # In this order: wherever it is killed, rasters are made again from the block that lies there, and a second move is none.
     for path in (*asdict(heights).values(), *asdict(picture).values()):
         Path(path).unlink()
-    block = move.moved(block).save(folder / "block")
+    move.moved(block).save(folder / "block")
     again = Reason("made_again", "已按新位置重新生成成果。", "Surface and ortho were made again at the new place.")
     _keep_notes(folder, (*move.notes, again))
-    return block, _files(block, grid, folder, progress)
+    block = Block.load(folder / "block")
+    return block, make(block, grid, folder, progress)
 
 
 def _residual(reference: Survey, ortho: Path, grid: Grid, folder: Path, progress: Progress) -> residual.Residual:

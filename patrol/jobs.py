@@ -2,6 +2,8 @@
 
 A message carries only a job's id, so it may come twice, late or never: whoever receives it must first win the lease by a
 compare-and-set update. A worker that dies stops beating; its lease runs out, and `sweep` gives the job to the next one.
+
+A job may `Spread` its work over pieces, jobs of their own. It then waits without a worker; the last piece that ends wakes it.
 """
 
 from __future__ import annotations
@@ -10,78 +12,29 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, or_, update
+from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from geo.times import Clock
 from patrol import audit
 from patrol.database import Database
+from patrol.jobvalues import Job, JobError, JobState, JobStopped, Piece, Spread, shelf
 from patrol.settings import Settings
-from patrol.shelf import Shelf
 from patrol.tables import JobRow
 from patrol.values import dump
+
+__all__ = ["Context", "Job", "JobError", "JobState", "JobStopped", "Piece", "Spread", "job", "shelf"]
 
 log = logging.getLogger(__name__)
 
 RESEND = timedelta(minutes=10)
 """A message not heard of for so long is sent again; should it come twice, the lease lets one through."""
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing will happen any more."""
-        return self not in {JobState.QUEUED, JobState.RUNNING}
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One job as it stood when it was read."""
-
-    id: str
-    kind: str
-    args: Mapping[str, Any]
-    state: JobState
-    made_at: datetime
-    made_by: str
-    max_attempts: int
-    key: str | None = None
-    sent_at: datetime | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    lease_until: datetime | None = None
-    lease_token: str | None = None
-    heartbeat_at: datetime | None = None
-    attempts: int = 0
-    cancel_asked: bool = False
-    done: int = 0
-    total: int = 0
-    what: str = ""
-    error: str | None = None
-    result: Mapping[str, Any] | None = None
-
-
-class JobError(RuntimeError):
-    """A job cannot be made: its kind is unknown."""
-
-
-class JobStopped(RuntimeError):
-    """Raised out of `progress`: the job was cancelled, or its lease went to somebody else. Let it pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +49,7 @@ class Context:
     progress: Callable[[int, int, str], None]
 
 
-Kind = Callable[..., Mapping[str, Any] | None]
+Kind = Callable[..., Mapping[str, Any] | Spread | None]
 _KINDS: dict[str, Kind] = {}
 
 
@@ -143,9 +96,6 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_KINDS))
 
 
-shelf = Shelf(JobRow, Job, "job")
-
-
 def submit(
     session: Session,
     kind: str,
@@ -166,16 +116,22 @@ def submit(
 
 
 def cancel(session: Session, id: str, *, by: str, clock: Clock) -> Job:
-    """End a queued job now, and ask a running one to stop at its next progress; one that is over stays as it is."""
+    """End a queued or waiting job now, with its pieces, and ask a running one to stop at its next progress; one that is over stays."""
     job_ = shelf.get(session, id)
     if job_.state.is_over:
         return job_
     audit.append(session, by, "job.cancel", f"job:{id}", at=clock.now())
-    queued = update(JobRow).where(JobRow.id == id, JobRow.state == JobState.QUEUED.value)
-    if not _rows(session, queued.values(state=JobState.CANCELLED.value, ended_at=clock.now(), key=None, cancel_asked=True)):
-        _rows(session, update(JobRow).where(JobRow.id == id, JobRow.state == JobState.RUNNING.value).values(cancel_asked=True))
+    _stop(session, JobRow.id == id, clock)
+    _stop(session, JobRow.parent_id == id, clock)
     session.expire_all()
     return shelf.get(session, id)
+
+
+def _stop(session: Session, which: ColumnElement[bool], clock: Clock) -> None:
+    """End what is queued or waits, and ask what runs to stop."""
+    idle = update(JobRow).where(which, JobRow.state.in_((JobState.QUEUED.value, JobState.WAITING.value)))
+    _rows(session, idle.values(state=JobState.CANCELLED.value, ended_at=clock.now(), key=None, cancel_asked=True))
+    _rows(session, update(JobRow).where(which, JobRow.state == JobState.RUNNING.value).values(cancel_asked=True))
 
 
 def sweep(session: Session, clock: Clock) -> tuple[str, ...]:
@@ -231,10 +187,13 @@ class _Heart:
     job: Job
     clock: Clock
     lease: timedelta
-    _said: tuple[int, int, str] = (0, 0, "")
+    _said: tuple[int, int, str] = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
     _why: str = ""
     _thread: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self._said = (self.job.done, self.job.total, self.job.what)
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Kept in memory, written with the next beat; raises JobStopped once the job is to end."""
@@ -288,10 +247,11 @@ def execute(database: Database, settings: Settings, id: str, clock: Clock) -> Jo
     heart = _Heart(database, mine, clock, lease)
     context = Context(id, mine.attempts, settings, database, clock, heart.progress)
     over: dict[str, Any]
+    result: Mapping[str, Any] | Spread | None = None
     try:
         with heart:
             result = _work(mine.kind)(context, **mine.args)
-        over = {"state": JobState.DONE.value, "result": dump(result)}
+        over = {"state": JobState.DONE.value, "result": None if isinstance(result, Spread) else dump(result)}
     except JobStopped as stopped:
         over = {"state": JobState.CANCELLED.value, "error": str(stopped)}
     except Exception as err:
@@ -300,10 +260,13 @@ def execute(database: Database, settings: Settings, id: str, clock: Clock) -> Jo
     except BaseException:
         # The worker is told to go: the job is not to blame and goes back at once.
         back = {"state": JobState.QUEUED.value, "attempts": mine.attempts - 1, "sent_at": None}
-        _let_go(database, mine, back)
+        _let_go(database, mine, back, clock)
         raise
-    ended = {**over, **heart.said, "ended_at": clock.now(), "key": None}
-    return _let_go(database, mine, ended)
+    if isinstance(result, Spread):
+        return _spread(database, mine, result, clock)
+    whole = mine.parent_id is not None and over["state"] == JobState.DONE.value
+    said = {"done": mine.total, "total": mine.total} if whole else heart.said
+    return _let_go(database, mine, {**over, **said, "ended_at": clock.now(), "key": None}, clock)
 
 
 def _work(kind: str) -> Kind:
@@ -312,13 +275,77 @@ def _work(kind: str) -> Kind:
     return _KINDS[kind]
 
 
-def _let_go(database: Database, mine: Job, changes: Mapping[str, Any]) -> Job | None:
+def _let_go(database: Database, mine: Job, changes: Mapping[str, Any], clock: Clock) -> Job | None:
     with database.write() as session:
+        if mine.parent_id is not None:
+            _lock(session, mine.parent_id)  # before the piece, as everybody does: two locks in two orders would be a deadlock
         held = update(JobRow).where(JobRow.id == mine.id, JobRow.lease_token == mine.lease_token)
         if not _rows(session, held.values(**changes, lease_token=None, lease_until=None)):
             log.warning("job %s: its lease went to another worker, this one's result is dropped", mine.id)
             return None
+        if mine.parent_id is not None:
+            _settle(session, mine.parent_id, clock)
+        session.expire_all()
         return shelf.get(session, mine.id)
+
+
+def _spread(database: Database, mine: Job, spread: Spread, clock: Clock) -> Job | None:
+    """The job waits and its pieces are queued, in one transaction; unless it was cancelled in the meantime."""
+    now = clock.now()
+    steps = sum(piece.steps for piece in spread.pieces)
+    waits = {
+        "state": JobState.WAITING.value,
+        "args": {**mine.args, **dump(spread.args)},
+        "attempts": 0,
+        "done": 0,
+        "total": steps,
+    }
+    with database.write() as session:
+        held = update(JobRow).where(JobRow.id == mine.id, JobRow.lease_token == mine.lease_token, JobRow.cancel_asked.is_(False))
+        if _rows(session, held.values(**waits, what=spread.stage, lease_token=None, lease_until=None)):
+            for number, piece in enumerate(spread.pieces):
+                made = Job(uuid4().hex, spread.kind, dump(piece.args), JobState.QUEUED, now, mine.made_by, mine.max_attempts)
+                made = replace(made, total=piece.steps, what=spread.stage)
+                shelf.add(session, replace(made, parent_id=mine.id, stage=spread.stage, piece=number))
+            session.expire_all()
+            return shelf.get(session, mine.id)
+    return _let_go(database, mine, {"state": JobState.CANCELLED.value, "ended_at": now, "key": None}, clock)
+
+
+def _lock(session: Session, id: str) -> JobRow | None:
+    return session.get(JobRow, id, with_for_update=True, populate_existing=True)
+
+
+def _settle(session: Session, id: str, clock: Clock) -> None:
+    """What the ends of its pieces mean for a job that waits: one failed, and it fails; all done, and it is queued again."""
+    parent = _lock(session, id)
+    if parent is None or parent.state != JobState.WAITING.value:
+        return
+    counts = select(JobRow.state, func.count()).where(JobRow.parent_id == id).group_by(JobRow.state)
+    states = {JobState(state) for state, _ in session.execute(counts)}
+    if JobState.FAILED in states or JobState.CANCELLED in states:
+        of_failed = select(JobRow.error).where(JobRow.parent_id == id, JobRow.state == JobState.FAILED.value)
+        parent.error = session.scalars(of_failed.order_by(JobRow.ended_at)).first()
+        parent.state = (JobState.FAILED if JobState.FAILED in states else JobState.CANCELLED).value
+        parent.ended_at, parent.key = clock.now(), None
+        session.flush()
+        _stop(session, JobRow.parent_id == id, clock)
+    elif states <= {JobState.DONE}:
+        parent.state, parent.sent_at, parent.done = JobState.QUEUED.value, None, parent.total
+        session.flush()
+
+
+def settle(session: Session, clock: Clock) -> None:
+    """Wake or end what waits for pieces that are over: what a worker that died between two transactions left undone."""
+    for id in session.scalars(select(JobRow.id).where(JobRow.state == JobState.WAITING.value).order_by(JobRow.id)).all():
+        _settle(session, id, clock)
+
+
+def released(session: Session, done: Job) -> tuple[str, ...]:
+    """What the end of a run has made ready, for its messages to be sent: the job's pieces, or the job that waited for this piece."""
+    near = or_(JobRow.parent_id == done.id, JobRow.id == done.parent_id) if done.parent_id else JobRow.parent_id == done.id
+    ready = shelf.where(session, near, JobRow.state == JobState.QUEUED.value, JobRow.sent_at.is_(None), order=(JobRow.piece,))
+    return tuple(job_.id for job_ in ready)
 
 
 def _sentence(err: BaseException) -> str:
@@ -327,5 +354,12 @@ def _sentence(err: BaseException) -> str:
 
 
 def recent(session: Session, limit: int = 50) -> tuple[Job, ...]:
-    """The newest jobs first."""
-    return shelf.where(session, order=(JobRow.made_at.desc(),), limit=limit)
+    """The newest jobs first, without their pieces; one that waits is as far as its pieces together."""
+    newest = shelf.where(session, JobRow.parent_id.is_(None), order=(JobRow.made_at.desc(),), limit=limit)
+    return tuple(_with_pieces(session, job_) if job_.state is JobState.WAITING else job_ for job_ in newest)
+
+
+def _with_pieces(session: Session, job_: Job) -> Job:
+    of_stage = (JobRow.parent_id == job_.id, JobRow.stage == job_.what)
+    done, total = session.execute(select(func.sum(JobRow.done), func.sum(JobRow.total)).where(*of_stage)).one()
+    return replace(job_, done=int(done or 0), total=int(total or 0))

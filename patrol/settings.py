@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     job_lease_s: float = Field(120.0, gt=0, description="how long a job is left to a worker that has fallen silent")
     job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")
     job_modules: tuple[str, ...] = Field(("patrol.pipeline.kinds",), description="modules that register the kinds of jobs")
+    share_photos: int = Field(300, ge=1, description="from so many photos on a survey is made in pieces that many workers share")
     sweep_s: float = Field(15.0, gt=0, description="how often a worker looks for jobs that were left lying")
 
     upload_file_mb: float = Field(250.0, gt=0, description="the largest file an upload takes")
@@ -44,6 +45,10 @@ class Settings(BaseSettings):
     upload_days: float = Field(7.0, gt=0, description="an upload that nobody goes on with is given up after so many days")
     cache_days: float = Field(
         14.0, gt=0, description="a local copy of a bucket's content that nobody used for so long is removed"
+    )
+    nodeodm_url: SecretStr = Field(
+        SecretStr(""),
+        description="empty: photos are solved here; or http://host:3000 of a NodeODM service, ?token=… where it asks",
     )
 
     tianditu_key: SecretStr = SecretStr("")

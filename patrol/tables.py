@@ -382,6 +382,9 @@ class JobRow(Base):
     what: Mapped[str]
     error: Mapped[str | None]
     result: Mapped[Json | None]
+    parent_id: Mapped[str | None] = mapped_column(index=True)  # of a piece: the job that waits for it
+    stage: Mapped[str | None]
+    piece: Mapped[int | None]
 
 
 class UploadRow(Base):

@@ -58,8 +58,11 @@ def make_app(settings: Settings) -> Celery:
     @app.task(name=RUN)
     def run_job(job_id: str) -> None:
         with Database(settings.database) as database:
-            if jobs.execute(database, settings, job_id, SystemClock()) is None:
+            done = jobs.execute(database, settings, job_id, SystemClock())
+            if done is None:
                 log.info("job %s: nothing to do, it is over or in other hands", job_id)
+            else:
+                send_released(app, database, done, SystemClock())
 
     @app.task(name=SWEEP)
     def sweep_jobs() -> None:
@@ -119,9 +122,18 @@ def _send_and_mark(app: Celery, database: Database, job_id: str, clock: Clock) -
     return True
 
 
+def send_released(app: Celery, database: Database, done: jobs.Job, clock: Clock) -> int:
+    """Send what the end of a job's run has made ready; returns how many messages were sent. The sweep heals what is lost here."""
+    with database.read() as session:
+        ready = jobs.released(session, done)
+    return sum(_send_and_mark(app, database, job_id, clock) for job_id in ready)
+
+
 def sweep(app: Celery, settings: Settings, clock: Clock) -> int:
     """Bring back what was left lying; returns how many messages were sent."""
     with Database(settings.database) as database:
+        with database.write() as session:
+            jobs.settle(session, clock)
         with database.write() as session:
             waiting = jobs.sweep(session, clock)
         jobs.keep_house(settings, database, clock)

@@ -98,6 +98,23 @@ class ColmapReconstructor:
             return run.first(Method.GLOBAL)
         return run.later(reference)
 
+    def prepare(
+        self, photos: Sequence[Photo], workdir: Path, *, reference: Block | None = None, progress: Progress = silent
+    ) -> None:
+        """See `Reconstructor`: keypoints of single photos."""
+        recipe = self.recipe_into(reference)
+        features.extract(photos, self.shelf_in(workdir, recipe), recipe, workers=self.workers, progress=progress)
+
+    def recipe_into(self, reference: Block | None) -> Recipe:
+        """How keypoints are sought: as the reference's were, where it has any."""
+        if reference is not None and (reference.folder / "engine" / "roll.json").exists():
+            return Roll.read(reference.folder / "engine").recipe
+        return self.recipe
+
+    def shelf_in(self, workdir: Path, recipe: Recipe) -> Path:
+        """Where keypoints of a recipe lie."""
+        return (self.shelf or workdir / "features") / recipe.shelf
+
 
 class _Run:
     """One survey on its way through the steps; every finished step lies on disk and is not done twice."""
@@ -114,9 +131,7 @@ class _Run:
     ) -> None:
         self.engine, self.photos, self.frame, self.progress = engine, photos, frame, progress
         self.control = control
-        self.recipe = engine.recipe
-        if reference is not None and (reference.folder / "engine" / "roll.json").exists():
-            self.recipe = Roll.read(reference.folder / "engine").recipe
+        self.recipe = engine.recipe_into(reference)
         parts = [str(_VERSION), str(frame.epsg), repr(self.recipe), str(engine.neighbours), str(engine.most)]
         parts += sorted(p.sha256 for p in photos)
         if reference is not None:
@@ -124,7 +139,7 @@ class _Run:
         if control is not None:
             parts.append(control.fingerprint)
         self.folder = workdir / f"run-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
-        self.shelf = (engine.shelf or workdir / "features") / self.recipe.shelf
+        self.shelf = engine.shelf_in(workdir, self.recipe)
         self.places = placing.told(photos, frame)
         self.cpu: dict[str, float] = {}
         self.notes: list[Reason] = []

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyproj import Transformer
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from scipy.spatial.transform import Rotation
 
 from geo.camera import Camera
@@ -134,6 +135,14 @@ class DirectReconstructor:
         known = {i + 1: p.name for i, (p, _, _) in enumerate(own)}
         return grounding.report(model, control, numbers, known, np.array(offset), limit_px=limit, laid=grounding.Laid(used=False))
 
+    def prepare(
+        self, photos: Sequence[Photo], workdir: Path, *, reference: Block | None = None, progress: Progress = silent
+    ) -> None:
+        """See `Reconstructor`: keypoints of single photos; nothing where the points are given too."""
+        if self.points is None:
+            shelf = workdir / "features" / self.recipe.shelf
+            features.extract(photos, shelf, self.recipe, workers=self.workers, progress=progress)
+
     def _triangulated(
         self,
         own: Sequence[tuple[Photo, Pose, Camera]],
@@ -200,18 +209,26 @@ def _seen(points: Floats, own: Sequence[tuple[Photo, Pose, Camera]], offset: tup
     return store.Tracks(points, np.concatenate(views), np.concatenate(numbers), np.concatenate(pixels).reshape(-1, 2))
 
 
-def read_opensfm(path: Path, frame: Frame) -> Given:
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """A move of another program's points: `matrix` `(4, 4)` on (east, north, height) metres of its `crs`, as PROJ reads it."""
+
+    crs: str
+    matrix: Floats
+
+
+def read_opensfm(path: Path, frame: Frame, alignment: Alignment | None = None) -> Given:
     """Poses and cameras of an OpenSfM `reconstruction.json` (as OpenDroneMap keeps it), brought into the metres of `frame`.
 
     Its own coordinates are east, north, up on the plane that touches the ellipsoid at `reference_lla`; the frame's grid north and
-    scale differ from those by the meridian convergence and the scale factor there, which are applied. Heights stay metres over
-    the reference altitude's datum. Raises ReconstructionError.
+    scale differ from those by the meridian convergence and the scale factor there, which are applied, and the `alignment` before
+    them. Heights stay metres over the reference altitude's datum. Raises ReconstructionError.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))[0]
         lla = record["reference_lla"]
         lenses = {name: _opensfm_camera(c) for name, c in record["cameras"].items()}
-        to_frame, turn = _plane_to_frame(lla["longitude"], lla["latitude"], lla["altitude"], frame)
+        to_frame, turn = _plane_to_frame(lla["longitude"], lla["latitude"], lla["altitude"], frame, alignment)
         poses: dict[str, Pose] = {}
         cameras: dict[str, Camera] = {}
         for name, shot in record["shots"].items():
@@ -219,7 +236,7 @@ def read_opensfm(path: Path, frame: Frame) -> Given:
             centre = to_frame(-rotation.T @ np.array(shot["translation"]))
             poses[name] = Pose(float(centre[0]), float(centre[1]), float(centre[2]), tuple((rotation @ turn.T).ravel().tolist()))
             cameras[name] = lenses[shot["camera"]]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, ProjError) as error:
         raise ReconstructionError(f"{path}: not a reconstruction that OpenSfM wrote ({error!r})") from error
     return Given(poses, cameras)
 
@@ -237,8 +254,10 @@ def _opensfm_camera(c: Mapping[str, Any]) -> Camera:
     return nearest_camera(width, height, (focal, focal_y, cx, cy, *terms))
 
 
-def _plane_to_frame(lon: float, lat: float, altitude: float, frame: Frame) -> tuple[Callable[[Floats], Floats], Floats]:
-    """How points `(3,)` of the touching plane come into the frame, and the rotation `(3, 3)` of the axes about the vertical."""
+def _plane_to_frame(
+    lon: float, lat: float, altitude: float, frame: Frame, alignment: Alignment | None
+) -> tuple[Callable[[Floats], Floats], Floats]:
+    """How points `(3,)` of the touching plane come into the frame, and the rotation `(3, 3)` of the axes."""
     earth = Transformer.from_crs(4979, 4978, always_xy=True)
     origin = np.array(earth.transform(lon, lat, altitude))
     a, b = math.radians(lon), math.radians(lat)
@@ -249,14 +268,18 @@ def _plane_to_frame(lon: float, lat: float, altitude: float, frame: Frame) -> tu
             [math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)],
         ]
     )
+    theirs = Transformer.from_crs(4326, CRS.from_user_input(alignment.crs), always_xy=True) if alignment is not None else None
 
     def to_frame(point: Floats) -> Floats:
         x, y, z = origin + axes.T @ point
         lon_deg, lat_deg, height = earth.transform(x, y, z, direction="INVERSE")
+        if alignment is not None and theirs is not None:
+            east, north = theirs.transform(lon_deg, lat_deg)
+            east, north, height, _ = alignment.matrix @ np.array([east, north, height, 1.0])
+            lon_deg, lat_deg = theirs.transform(east, north, direction="INVERSE")
         at = frame.xy(LonLat(lon_deg=lon_deg, lat_deg=lat_deg))
         return np.array([at.x_m, at.y_m, height])
 
-    north = to_frame(np.array([0.0, 100.0, 0.0])) - to_frame(np.zeros(3))
-    bearing = math.atan2(north[0], north[1])
-    turn = np.array([[math.cos(bearing), math.sin(bearing), 0.0], [-math.sin(bearing), math.cos(bearing), 0.0], [0.0, 0.0, 1.0]])
-    return to_frame, turn
+    here = to_frame(np.zeros(3))
+    left, _, right = np.linalg.svd(np.column_stack([to_frame(step) - here for step in 20.0 * np.eye(3)]))
+    return to_frame, np.asarray(left @ right, np.float64)

@@ -414,7 +414,7 @@ class JobOut(Wire):
 
     id: str
     kind: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: Literal["queued", "running", "waiting", "done", "failed", "cancelled"]
     done: int
     total: int
     what: str

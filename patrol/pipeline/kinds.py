@@ -13,7 +13,7 @@ from geo.times import Clock
 from imagery.nudging import Nudge
 from patrol import uploads
 from patrol.database import Database
-from patrol.jobs import Context, housekeeper, job
+from patrol.jobs import Context, Piece, Spread, housekeeper, job
 from patrol.pipeline import comparing, exporting, masking, nudging, retaining, surveying, uploading
 from patrol.settings import Settings
 from patrol.wiring import Workplace, open_blobs
@@ -35,10 +35,14 @@ def ingest(
     control: str | None = None,
     checks: Sequence[str] = (),
     use: Sequence[str] = (),
-) -> Mapping[str, Any]:
-    """Photos of a folder to a survey."""
-    done = surveying.ingest(
-        _work(context),
+    survey_id: str | None = None,
+) -> Mapping[str, Any] | Spread:
+    """Photos of a folder to a survey; a large one in pieces, `survey_id` being the one that was begun."""
+    work = _work(context)
+    if survey_id is not None:
+        return _said(surveying.go_on(work, survey_id, by=by, progress=context.progress))
+    done = surveying.begin(
+        work,
         Path(folder),
         area_id,
         date.fromisoformat(taken_on),
@@ -48,27 +52,54 @@ def ingest(
         checks=checks,
         use=use,
         progress=context.progress,
+        shared=True,
     )
-    return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}
+    return _said(done)
 
 
 @job("ingest_upload")
-def ingest_upload(context: Context, *, upload_id: str, by: str) -> Mapping[str, Any]:
-    """Photos of a finished upload to a survey. The folder is made of links and goes again; the contents stay in the blob store."""
+def ingest_upload(context: Context, *, upload_id: str, by: str, survey_id: str | None = None) -> Mapping[str, Any] | Spread:
+    """Photos of a finished upload to a survey, as `ingest`. The folder is made of links and goes again; the contents stay in the blob
+    store, and what a survey needs of them beside it.
+    """
     work = _work(context)
+    if survey_id is not None:
+        return _said(surveying.go_on(work, survey_id, by=by, progress=context.progress))
     with work.database.read() as session:
         upload = uploads.uploads.get(session, upload_id)
     folder = uploading.lay_out(work, upload_id, context.progress)
     try:
-        done = surveying.ingest(
-            work, folder, upload.area_id, upload.taken_on, by=by, flight_id=upload.flight_id, progress=context.progress
+        done = surveying.begin(
+            work,
+            folder,
+            upload.area_id,
+            upload.taken_on,
+            by=by,
+            flight_id=upload.flight_id,
+            progress=context.progress,
+            shared=True,
         )
     except surveying.SurveyRefused as err:
         # The folder is the server's own affair: whoever sent the photos is told of the photos.
         raise surveying.SurveyRefused(str(err).replace(f"{folder}: ", "").replace(f"{folder}/", "")) from err
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return _said(done)
+
+
+def _said(done: surveying.Ingested | surveying.Share) -> Mapping[str, Any] | Spread:
+    """What became of a survey as a job's result, or the missing pieces of its stage as jobs."""
+    if isinstance(done, surveying.Share):
+        named = {"survey_id": done.survey_id, "stage": done.stage.value}
+        pieces = (Piece({**named, "start": run.start, "stop": run.stop}, len(run)) for run in done.runs())
+        return Spread(done.stage.value, "survey_piece", tuple(pieces), {"survey_id": done.survey_id})
     return {"survey_id": done.survey.id, "accepted": done.survey.accepted, "left_out": [list(item) for item in done.left_out]}
+
+
+@job("survey_piece")
+def survey_piece(context: Context, *, survey_id: str, stage: str, start: int, stop: int) -> None:
+    """Some photos, pairs or tiles of a survey that many workers share."""
+    surveying.make_piece(_work(context), survey_id, stage, start, stop, progress=context.progress)
 
 
 @housekeeper("uploads")

@@ -1,7 +1,8 @@
 """From a folder of photos, or a finished orthophoto, to a survey in the store.
 
 A survey is built in a folder of its own under `building/`, named after what goes in, so that a build that was killed is taken up
-again; it is renamed into place when it is whole, and only the row written last makes it visible.
+again; it is renamed into place when it is whole, and only the row written last makes it visible. A large one is built by many
+workers at once, who share that folder: the home folder must be one file system, at the same path for all of them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pathlib import Path
 
 from geo.area import Area
 from geo.progress import Progress, silent
-from imagery import controlfiles
+from imagery import controlfiles, sharing, workfiles
 from imagery import survey as surveys
 from imagery.control import Control
 from imagery.errors import ControlError, ImageryError
 from imagery.photos import Photo
 from imagery.reasons import Reason
+from imagery.sharing import Stage
 from imagery.survey import Survey
 from patrol import audit, records, repositories
 from patrol.pipeline import cataloguing, makeup, masking, sorting
@@ -39,6 +41,10 @@ PATCH_BYTES = 8.0  # two pairs for each photo, float32 heights: on disk until th
 CELL_BYTES = 24.0  # surface, sigma, ground and height as float32, colours and masks, before they are compressed
 ORTHO_FACTOR = 4.0  # an adopted orthophoto, over its own size
 SPACE_FLOOR_BYTES = 200_000_000
+ORDER = "order"
+
+# Photos, pairs or tiles in one piece of work: so many that reading the block again for each piece does not count.
+_RUN = {Stage.FEATURES: 24, Stage.PAIRS: 24, Stage.HEIGHTS: 16, Stage.PICTURES: 16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,41 @@ class Ingested:
     left_out: tuple[tuple[str, str], ...]
     notes: tuple[Reason, ...] = ()  # what was noticed of the photos as a whole
     again: bool = False  # the same photos had been ingested before
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a shared survey is made of; kept in its building folder, so that the photos are read and screened once."""
+
+    survey_id: str
+    area_id: str
+    taken_on: date
+    photos: tuple[Photo, ...]
+    control: Control | None
+    left_out: tuple[tuple[str, str], ...]
+    notes: tuple[Reason, ...]
+    reference_id: str | None
+    flight_id: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of a survey is to be made by whoever has time, before it can go on."""
+
+    survey_id: str
+    stage: Stage
+    numbers: tuple[int, ...]
+
+    def runs(self) -> tuple[range, ...]:
+        """The numbers as runs without gaps, each a piece of work of about half a minute, or an eighth of what there is."""
+        most, runs = min(_RUN[self.stage], -(-len(self.numbers) // 8)), list[range]()
+        for number in self.numbers:
+            if runs and runs[-1].stop == number and len(runs[-1]) < most:
+                runs[-1] = range(runs[-1].start, number + 1)
+            else:
+                runs.append(range(number, number + 1))
+        return tuple(runs)
 
 
 def ingest(
@@ -75,6 +116,39 @@ def ingest(
 
     Raises SurveyRefused with the reason; nothing that is stored is changed by a failure.
     """
+    done = begin(
+        work,
+        folder,
+        area_id,
+        taken_on,
+        by=by,
+        flight_id=flight_id,
+        use=use,
+        control=control,
+        checks=checks,
+        completes=completes,
+        progress=progress,
+    )
+    assert isinstance(done, Ingested)
+    return done
+
+
+def begin(
+    work: Workplace,
+    folder: Path,
+    area_id: str,
+    taken_on: date,
+    *,
+    by: str,
+    flight_id: str | None = None,
+    use: Sequence[str] = (),
+    control: Path | None = None,
+    checks: Sequence[str] = (),
+    completes: str | None = None,
+    progress: Progress = silent,
+    shared: bool = False,
+) -> Ingested | Share:
+    """As `ingest`; a `shared` survey of `share_photos` or more comes back as what others are to make before `go_on`."""
     with work.database.read() as session:
         area = repositories.areas.get(session, area_id)
         earlier = repositories.surveys_of(session, area_id, accepted=True)
@@ -107,24 +181,80 @@ def ingest(
     try:
         chosen.keep(building, old)
         photos = makeup.joined(old, _keep_originals(work, area, taken_on, chosen.accepted, progress))
-        reference = _reference(work, earlier, survey_id)
-        survey = surveys.build(
-            photos,
-            area,
-            taken_on,
-            building,
-            survey_id=survey_id,
-            reference=reference,
-            control=ground,
-            reconstructor=work.reconstructor(),
-            progress=progress,
-        )
     except ImageryError as err:
         raise SurveyRefused(f"{folder}: {err}") from err
     except OSError as err:
         raise SurveyRefused(_disk(err, building)) from err
-    record = _put_in_place(work, area, survey, building, by=by, flight_id=flight_id, photos=photos)
-    return Ingested(record, left_out, chosen.notes)
+    reference = _reference(work, earlier, survey_id)
+    reference_id = reference.id if reference is not None else None
+    order = Order(survey_id, area_id, taken_on, photos, ground, left_out, chosen.notes, reference_id, flight_id, str(folder))
+    if shared and len(photos) >= work.settings.share_photos:
+        workfiles.keep(building / ORDER, order)
+        return go_on(work, survey_id, by=by, progress=progress)
+    return _built(work, order, building, by=by, progress=progress)
+
+
+def go_on(work: Workplace, survey_id: str, *, by: str, progress: Progress = silent) -> Ingested | Share:
+    """A shared survey onwards from the pieces that are there; raises SurveyRefused."""
+    with work.database.read() as session:
+        there = repositories.surveys.find(session, survey_id)
+    if there is not None:
+        return Ingested(there, (), (), again=True)
+    building = _building(work, survey_id)
+    if not (building / ORDER).exists() and (_place(work, survey_id) / ORDER).exists():
+        building = _place(work, survey_id)  # an earlier run was killed between the rename and the row
+    try:
+        return _built(work, _order(building), building, by=by, progress=progress, shared=True)
+    except sharing.Away as away:
+        return Share(survey_id, away.stage, away.numbers)
+
+
+def make_piece(work: Workplace, survey_id: str, stage: str, start: int, stop: int, *, progress: Progress = silent) -> None:
+    """Pieces `start` to `stop` of a stage of a shared survey; raises SurveyRefused."""
+    building = _building(work, survey_id)
+    order = _order(building)
+    reference = _record(work, order.reference_id)
+    try:
+        sharing.make(
+            Stage(stage),
+            range(start, stop),
+            building,
+            photos=order.photos,
+            reconstructor=work.reconstructor(),
+            reference=reference.block if reference is not None else None,
+            progress=progress,
+        )
+    except ImageryError as err:
+        raise SurveyRefused(f"{order.source}: {err}") from err
+    except OSError as err:
+        raise SurveyRefused(_disk(err, building)) from err
+
+
+def _built(
+    work: Workplace, order: Order, building: Path, *, by: str, progress: Progress = silent, shared: bool = False
+) -> Ingested:
+    with work.database.read() as session:
+        area = repositories.areas.get(session, order.area_id)
+    try:
+        survey = surveys.build(
+            order.photos,
+            area,
+            order.taken_on,
+            building,
+            survey_id=order.survey_id,
+            reference=_record(work, order.reference_id),
+            control=order.control,
+            reconstructor=work.reconstructor(),
+            shared=shared,
+            progress=progress,
+        )
+    except ImageryError as err:
+        raise SurveyRefused(f"{order.source}: {err}") from err
+    except OSError as err:
+        raise SurveyRefused(_disk(err, building)) from err
+    stored = _put_in_place(work, area, survey, building, by=by, flight_id=order.flight_id, photos=order.photos)
+    (_place(work, order.survey_id) / ORDER).unlink(missing_ok=True)
+    return Ingested(stored, order.left_out, order.notes)
 
 
 def _ground_control(path: Path | None, area: Area, checks: Sequence[str], *, found_there: bool) -> Control | None:
@@ -201,6 +331,32 @@ def _reference(work: Workplace, earlier: Sequence[records.SurveyRecord], survey_
     return load_survey(work, first) if first else None
 
 
+def _record(work: Workplace, survey_id: str | None) -> Survey | None:
+    if survey_id is None:
+        return None
+    with work.database.read() as session:
+        return load_survey(work, repositories.surveys.get(session, survey_id))
+
+
+def _building(work: Workplace, survey_id: str) -> Path:
+    return work.settings.home / "building" / survey_id
+
+
+def _place(work: Workplace, survey_id: str) -> Path:
+    return work.settings.home / "surveys" / survey_id
+
+
+def _order(building: Path) -> Order:
+    try:
+        order = workfiles.load(building / ORDER)
+    except ImageryError as err:
+        raise SurveyRefused(
+            f"{building}: what the survey is made of is not there any more ({err}); ingest its photos again"
+        ) from err
+    assert isinstance(order, Order)
+    return order
+
+
 def _survey_id(area: Area, taken_on: date, hashes: Iterable[str]) -> str:
     content = hashlib.sha256("\n".join([area.id, *sorted(hashes)]).encode()).hexdigest()
     return f"{area.id}-{taken_on:%Y%m%d}-{content[:8]}"
@@ -224,7 +380,7 @@ def _needed_bytes(photos: Sequence[Photo], area: Area) -> int:
 
 
 def _room(work: Workplace, survey_id: str, needed_bytes: int) -> Path:
-    building = work.settings.home / "building" / survey_id
+    building = _building(work, survey_id)
     building.mkdir(parents=True, exist_ok=True)
     free, needed = shutil.disk_usage(building).free, needed_bytes + SPACE_FLOOR_BYTES
     if free < needed:
@@ -282,11 +438,12 @@ def _put_in_place(
     if photos:
         cataloguing.write_originals(building, photos)
     cataloguing.make_thumbnail(work, building, survey)
-    place = work.settings.home / "surveys" / survey.id
+    place = _place(work, survey.id)
     place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():  # an earlier run was killed between the rename and the row
-        shutil.rmtree(place)
-    building.replace(place)
+    if building != place:
+        if place.exists():  # an earlier run was killed between the rename and the row
+            shutil.rmtree(place)
+        building.replace(place)
     survey = sorting.on_record(place, Survey.load(place))
     record = records.SurveyRecord(
         id=survey.id,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from patrol.jobs import Context, job
+from patrol.jobs import Context, Piece, Spread, job
 
 
 @job("note")
@@ -53,3 +53,26 @@ def full_disk(context: Context) -> None:
     """Fails as a full disk does."""
     context.progress(3, 10, "writing")
     raise OSError(28, "No space left on device", "/data/surveys/ortho.tif")
+
+
+@job("shared_build")
+def shared_build(context: Context, *, folder: str, pieces: int, stage: int = 0, bad: int = -1) -> Mapping[str, Any] | Spread:
+    """Two stages of pieces that leave a file each, and an end that counts them."""
+    made = len(list(Path(folder).glob("piece-*")))
+    if stage == 2:
+        return {"made": made}
+    args = [{"folder": folder, "name": f"piece-{stage}-{n}", "bad": n == bad} for n in range(pieces)]
+    missing = [Piece(a, 10) for a in args if not (Path(folder) / str(a["name"])).exists()]
+    if not missing:
+        return shared_build(context, folder=folder, pieces=pieces, stage=stage + 1)
+    return Spread(f"stage {stage}", "shared_piece", tuple(missing), {"stage": stage + 1})
+
+
+@job("shared_piece")
+def shared_piece(context: Context, *, folder: str, name: str, bad: bool) -> None:
+    """Ten steps, then a file; or a full disk."""
+    for step in range(10):
+        context.progress(step, 10, "piece")
+        if bad and step == 4:
+            raise OSError(28, "No space left on device", f"/data/{name}")
+    (Path(folder) / name).touch()

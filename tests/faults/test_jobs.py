@@ -47,7 +47,7 @@ def settings_for(url: str, home: Path, **more: Any) -> Settings:
 def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker process, with these settings as its environment; killed at the end if it still lives."""
     named = settings.model_dump(
-        mode="json", include={"home", "database_url", "broker_url", "job_lease_s", "sweep_s", "worker_processes"}
+        mode="json", include={"home", "database_url", "broker_url", "job_lease_s", "sweep_s", "worker_processes", "share_photos"}
     )
     environment = {**os.environ, **{f"PATROL_{key.upper()}": str(value) for key, value in named.items()}}
     environment["PATROL_JOB_MODULES"] = json.dumps(settings.job_modules)
@@ -163,7 +163,7 @@ def test_a_lease_that_ran_out_goes_to_the_next_and_the_first_cannot_write_any_mo
         second = jobs.claim(session, made.id, clock, lease)
     assert second is not None
     assert second.attempts == 2
-    assert jobs._let_go(database, first, {"state": "done"}) is None
+    assert jobs._let_go(database, first, {"state": "done"}, clock) is None
     assert state_of(database, made.id).state is JobState.RUNNING
 
 

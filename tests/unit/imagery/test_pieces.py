@@ -31,13 +31,13 @@ def test_a_surface_made_in_pieces_is_the_same_to_the_byte(few: Block, tmp_path: 
     whole = surface.build(few, GRID, tmp_path / "whole")
     pieces = tmp_path / "pieces"
     for numbers in (range(2, len(surface.Plan.of(few, GRID, pieces).pairs)), range(0, 2), range(1, 3)):
-        surface.match(surface.Plan.of(few, GRID, pieces), numbers)
+        surface.match(surface.Plan.load(few, GRID, pieces), numbers)
     tiles = len(surface.Plan.of(few, GRID, pieces).tiles)
     assert tiles >= 4
     told: list[tuple[int, int, str]] = []
     for number in reversed(range(0, tiles, 2)):
         one = range(number, min(tiles, number + 2))
-        surface.heights(surface.Plan.of(few, GRID, pieces), one, lambda *said: told.append(said))
+        surface.heights(surface.Plan.load(few, GRID, pieces), one, lambda *said: told.append(said))
     assert told[-1][:2] == (2, 2)
     plan = surface.Plan.of(few, GRID, pieces)
     assert bytes_of(surface.finish(plan, pieces, surface.tiles_made(plan))) == bytes_of(whole)

@@ -13,7 +13,7 @@ const state = reactive<{ jobs: Job[]; finished: number }>({ jobs: [], finished: 
 const seen = new Map<string, Job["state"]>();
 let timer = 0;
 
-const isActive = (job: Job): boolean => job.state === "queued" || job.state === "running";
+const isActive = (job: Job): boolean => job.state === "queued" || job.state === "running" || job.state === "waiting";
 
 export const activeJobs = computed(() => state.jobs.filter(isActive));
 
