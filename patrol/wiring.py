@@ -18,6 +18,7 @@ from flight.links.mavlink import MavlinkVehicle
 from geo.progress import Progress, silent
 from geo.times import Clock, SystemClock
 from imagery.engines.colmap import ColmapReconstructor
+from imagery.engines.nodeodm import NodeodmReconstructor
 from imagery.reconstruct import Reconstructor
 from patrol.blobs import BlobError, BlobStore
 from patrol.database import Database
@@ -44,8 +45,9 @@ class Workplace:
         return _office(self.settings.field_photos_min)
 
     def reconstructor(self) -> Reconstructor:
-        """The engine that makes blocks of photos."""
-        return ColmapReconstructor()
+        """The engine that makes blocks of photos: a NodeODM service where one is set, else this machine."""
+        url = self.settings.nodeodm_url.get_secret_value()
+        return NodeodmReconstructor(url) if url else ColmapReconstructor()
 
     def detector(self, progress: Progress = silent) -> Detector:
         """What finds changes."""

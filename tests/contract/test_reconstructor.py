@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from imagery.control import Control, ControlPoint, Mark, Role
 from imagery.engines.colmap import ColmapReconstructor
 from imagery.engines.direct import DirectReconstructor, Given
 from imagery.engines.features import Recipe
+from imagery.engines.nodeodm import NodeodmReconstructor
 from imagery.errors import ReconstructionError
 from imagery.lenses import FocalSource
 from imagery.photos import Photo
 from imagery.reconstruct import Block, Method, Reconstructor
+from tests.contract.nodeodm_process import node
 
 FRAME = Frame(4549)
 EAST, NORTH = 546_000.0, 3_581_000.0
@@ -125,9 +127,18 @@ ENGINES: dict[str, Make] = {
 }
 
 
-@pytest.fixture(scope="module", params=sorted(ENGINES))
-def make(request: pytest.FixtureRequest) -> Make:
-    return ENGINES[request.param]
+@pytest.fixture(scope="module", params=[*sorted(ENGINES), "nodeodm"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    if request.param != "nodeodm":
+        yield ENGINES[request.param]
+        return
+    with node(tmp_path_factory.mktemp("node")) as service:
+
+        def make_one(flight: Flight) -> Reconstructor:
+            service.tell(flight.photos, flight.poses)
+            return NodeodmReconstructor(service.url, workers=1, recipe=RECIPE, poll_s=0.05)
+
+        yield make_one
 
 
 @dataclass(frozen=True)
@@ -277,6 +288,18 @@ def test_photos_without_gps_are_placed_by_control(hills: Hills, before: Flight, 
     assert (report.px(Role.CONTROL) or 9) < 2.0
     with pytest.raises(ReconstructionError, match="no scale"):
         engine.reconstruct(photos, FRAME, tmp_path)
+
+
+def test_photos_prepared_by_many_are_not_read_again(make: Make, before: Flight, tmp_path: Path) -> None:
+    """What was prepared for single photos, in any order, is taken by the reconstruction in the same folder."""
+    engine = make(before)
+    engine.prepare(before.photos[7:], tmp_path)
+    engine.prepare(before.photos[:7], tmp_path)
+    shelf = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.npz")}
+    assert len(shelf) == len(before.photos)
+    block = engine.reconstruct(before.photos, FRAME, tmp_path)
+    assert block.stats.registered == len(before.photos)
+    assert {p: p.stat().st_mtime_ns for p in shelf} == shelf
 
 
 def test_nothing_to_build_is_an_error(make: Make, before: Flight, tmp_path: Path) -> None:
