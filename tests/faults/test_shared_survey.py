@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 from geo.area import Area, AreaId
 from geo.times import SystemClock
 from imagery import orthorectify, surface, survey
-from imagery.photos import Photo
+from imagery.photos import read_folder
 from imagery.survey import Survey
 from patrol import jobs, repositories, tasks
 from patrol.jobs import Job, JobState
@@ -88,8 +88,8 @@ def finished(work: Workplace, job: Job) -> Survey:
         return surveying.load_survey(work, repositories.surveys.get(session, ended.result["survey_id"]))
 
 
-def alone(shared: Survey, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Survey:
-    """The survey of the same block built in one go."""
+def alone(shared: Survey, photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Survey:
+    """The survey of the same block and photos built in one go."""
     monkeypatch.setattr(surface, "TILE", 128)
     monkeypatch.setattr(orthorectify, "_TILE", 128)
     cv2.setNumThreads(1)
@@ -97,13 +97,12 @@ def alone(shared: Survey, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Surv
     shutil.copytree(shared.block, folder / "block")
     place = stage.FRAME.to_degrees(stage.grid(half_m=15.0).outline_m)
     area = Area(AreaId("stage"), "stage", place, gsd_m=0.1, epsg=stage.FRAME.epsg)
-    none: tuple[Photo, ...] = ()
 
     class Unneeded:
         """The block is there."""
 
-    made = survey.build(none, area, DAY, folder, survey_id=shared.id, reconstructor=Unneeded())  # type: ignore[arg-type]
-    return replace(made, photos=shared.photos)
+    own = read_folder(photos, workers=1).photos
+    return survey.build(own, area, DAY, folder, survey_id=shared.id, reconstructor=Unneeded())  # type: ignore[arg-type]
 
 
 def same(one: Survey, other: Survey) -> None:
@@ -129,7 +128,7 @@ def test_two_workers_make_the_same_survey_as_one(
         left = {p.name for p in survey_.folder.iterdir()}
         assert not {n for n in left if n.startswith(("stereo", "order", "work", "ortho-", "."))}
         assert not any((work.settings.home / "building").iterdir())
-        same(survey_, alone(survey_, tmp_path / "alone", monkeypatch))
+        same(survey_, alone(survey_, photos, tmp_path / "alone", monkeypatch))
 
 
 @pytest.mark.slow
@@ -155,7 +154,7 @@ def test_a_worker_killed_in_a_piece_costs_that_piece_alone(
         after = {p.id: p for p in pieces(work, job)}
         assert all(after[p.id].attempts >= 2 for p in running)
         assert all(after[p.id] == p for p in before.values() if p.state is JobState.DONE)
-        same(survey_, alone(survey_, tmp_path / "alone", monkeypatch))
+        same(survey_, alone(survey_, photos, tmp_path / "alone", monkeypatch))
 
 
 @pytest.mark.slow
