@@ -40,7 +40,7 @@ _TILE = 1024
 _LABEL_M = 0.3
 _LABEL_CELLS = 40_000_000  # label cells of the whole area at most: they are kept in memory
 _TONE_M = 1.2
-_PHOTO_BYTES = 900_000_000
+_PHOTO_BYTES = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)

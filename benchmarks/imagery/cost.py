@@ -89,6 +89,7 @@ def _painting(survey: Survey, folder: Path) -> tuple[float, float]:
     def paint() -> None:
         nonlocal painted
         plan = orthorectify.Plan.of(block, survey.surface or Path(), survey.grid, folder, confidence=survey.confidence)
+        plan.folder.mkdir(parents=True)
         orthorectify.paint(plan, range(len(plan.tiles)))
         painted = sum(int((plan.labels[t.slices] != orthorectify.NOBODY).sum()) for t in plan.tiles) * plan.scene.factor**2
 
