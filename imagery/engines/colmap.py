@@ -187,7 +187,9 @@ class _Run:
             def places_of(ids: Sequence[int]) -> Places:
                 return self._places(roll, ids, self._offset())
 
+            start, before = time.process_time(), self.cpu.get("mapping", 0.0)
             found, notes = inparts.first(job, solve_part, places_of, free_lenses=free, free_focals=guess)
+            self.cpu["mapping"] = before + time.process_time() - start  # the parts, and what joins them
             self.notes += notes
             found = self._onto_control(found, job)
             return self._finish_joined(job, found, self._offset(), method, fell_back=fell_back)
@@ -238,7 +240,8 @@ class _Run:
         free = {roll.cameras[store.camera_name(p)] for p in readable if p.focal_source is not FocalSource.CALIBRATED}
         free -= {old.cameras[name] for name in reference.cameras if name in old.cameras}
         layout = parts.split(new_xy, near, self.engine.most)
-        if len(layout) > 1 or len(reference.views) > self.engine.most:
+        kept = len(store.models(reference.folder / "engine"))
+        if len(layout) > 1 or kept > 1 or len(reference.views) > self.engine.most:
             job = self._job(database, layout, shas, turns, roll, cameras, camera_of, shelves)
             found, ties = inparts.later(job, reference, self._believable(roll, reference.offset_m), free_lenses=free)
             if len(found.piece.ids) >= _ENOUGH * len(shas):

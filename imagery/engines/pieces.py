@@ -183,7 +183,7 @@ def pixels(piece: Piece, keypoints: Keypoints) -> Floats:
 def settled(piece: Piece, px: Floats, lenses: Floats, limit_px: float, *, rounds: int) -> tuple[Piece, Floats, NDArray[np.bool_]]:
     """Points moved to where their observations `px` `(m, 2)` meet, and what misses by more than `limit_px` left out.
 
-    `lenses` `(n, 22)` are the images' projectors (see `projection`). Gauss-Newton with a soft-L1 weight per point, cameras held.
+    `lenses` `(n, 23)` are the images' projectors (see `projection`). Gauss-Newton with a soft-L1 weight per point, cameras held.
     Returns the piece, the error in pixels of each remaining observation, and which of the old observations these are.
     """
     order = np.argsort(piece.point, kind="stable")
