@@ -127,13 +127,14 @@ def _photo_crop(witness: Witness, sight: Sight, outline_m: Ground) -> Crop:
     survey = witness.survey
     view, camera = witness.view(sight)
     photo = witness.photo(sight.index)
+    projector, offset = witness.block.projector(sight.index), np.array(witness.block.offset_m)
     rings = []
     for ring in outer_rings(outline_m):
         xy = coords(ring.segmentize(0.5))
-        rings.append(camera.project(np.column_stack([xy, np.full(len(xy), sight.top_m)]), view.pose)[0])
+        rings.append(projector.points(np.column_stack([xy, np.full(len(xy), sight.top_m)]) - offset)[0])
     border = np.concatenate(rings)
     centre = np.array([outline_m.centroid.x, outline_m.centroid.y, sight.top_m])
-    steps = camera.project(centre + np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0]]), view.pose)[0]
+    steps = projector.points(centre - offset + np.array([[0.0, 0, 0], [0, 1, 0], [1, 0, 0]]))[0]
     px_per_m = float((np.linalg.norm(steps[1] - steps[0]) + np.linalg.norm(steps[2] - steps[0])) / 2)
     span = np.ptp(border, axis=0)
     margin = np.maximum(max(96.0, 0.5 * float(span.max()), 4 * px_per_m), (_LEAST_PX - span) / 2)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
 from geo.camera import Camera
-from geo.frames import Pose
+from geo.frames import Floats, Pose
 from imagery import cells, mosaic, raster
+from imagery.bend import Bend
 from imagery.errors import SurveyError
 from imagery.residual import Residual
 from imagery.survey import Survey
@@ -58,6 +59,17 @@ class Burnt:
     low_m: float
     high_m: float
     cells: int
+
+    def bent(self, bend: Bend) -> Burnt:
+        """The mask in the own shape of a block that lies on the reference's ground by a bend."""
+
+        def off(xy: Floats) -> Floats:
+            return bend.off(np.column_stack([xy, np.full(len(xy), self.low_m)]))[:, :2]
+
+        outline = shapely.transform(shapely.segmentize(self.outline_m, 5.0), off)
+        corners = shapely.get_coordinates(self.outline_m)
+        falls = bend.off(np.column_stack([corners, np.full(len(corners), self.low_m)]))[:, 2] - self.low_m
+        return replace(self, outline_m=outline, low_m=self.low_m + float(falls.min()), high_m=self.high_m + float(falls.max()))
 
 
 def read(folder: Path) -> tuple[Burnt, ...]:

@@ -53,7 +53,7 @@ class Scene:
 
     @property
     def numbers(self) -> Floats:
-        """All projectors as one array `(views, 22)`."""
+        """All projectors as one array, a row a view."""
         return np.stack([p.numbers for p in self.projectors])
 
 

@@ -25,7 +25,6 @@ from imagery.errors import SurveyError
 from imagery.mosaic import NOBODY, Labels, Scene
 from imagery.pairs import footprint
 from imagery.photos import read_pixels
-from imagery.projection import Projector
 from imagery.reconstruct import Block
 from imagery.stereo import Metres
 from imagery.surface import native_gsd_m
@@ -198,7 +197,7 @@ def _scene(block: Block, surface: Path, confidence: Path | None, grid: Grid) -> 
             sure = raster.read_window(confidence, fine)[k // 2 :: k, k // 2 :: k]
             guessed[at] = (sure == 0) | (sure > 100)
     known = np.isfinite(heights)
-    projectors = tuple(Projector.of(block.camera(v), v.pose, block.offset_m) for v in block.views)
+    projectors = tuple(block.projector(i) for i in range(len(block.views)))
     whole = mosaic.without_gaps(heights)
     soft, softness = mosaic.softened(whole, guessed | ~known, cells.gsd_m)
     whole += softness * (soft - whole)

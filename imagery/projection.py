@@ -14,30 +14,41 @@ from numpy.typing import NDArray
 
 from geo.camera import Camera
 from geo.frames import Floats, Pose
+from imagery.bend import Bend, bent
 
 Metres = NDArray[np.float32]
 Pixels = NDArray[np.float32]
 
+_PLAIN = 23  # numbers of a projector that is not bent
 OUTSIDE = np.float32(-1e4)
 """Pixel given to what a picture cannot show: `cv2.remap` paints it as border."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projector:
-    """One photo's lens and pose as the numbers `(23,)` that the compiled loops take.
+    """One photo's lens and pose as the numbers `(23,)` that the compiled loops take; `(60,)` with the bend of its block.
 
-    `numbers` = rotation (9), centre (3), focal, cx, cy, k1, k2, p1, p2, width, height, largest tan² off the axis, k3.
+    `numbers` = rotation (9), centre (3), focal, cx, cy, k1, k2, p1, p2, width, height, largest tan² off the axis, k3; then the bend's way
+    back into the block's own shape (37). Places given to a bent projector lie on the reference's ground.
     """
 
     numbers: Floats
 
     @staticmethod
-    def of(camera: Camera, pose: Pose, offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Projector:
+    def of(
+        camera: Camera, pose: Pose, offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0), bend: Bend | None = None
+    ) -> Projector:
         """The projector of a view; world places are then metres minus `offset_m`."""
         centre = pose.centre - np.array(offset_m)
         lens = (camera.focal_px, camera.cx_px, camera.cy_px, camera.k1, camera.k2, camera.p1, camera.p2)
         size = (camera.width_px, camera.height_px)
-        return Projector(np.array([*pose.rotation, *centre, *lens, *size, _widest(camera), camera.k3]))
+        tail = bend.numbers(offset_m, back=True) if bend is not None else ()
+        return Projector(np.array([*pose.rotation, *centre, *lens, *size, _widest(camera), camera.k3, *tail]))
+
+    @property
+    def straight(self) -> Projector:
+        """The same view for places of its block's own shape."""
+        return Projector(self.numbers[:_PLAIN])
 
     @property
     def centre(self) -> Floats:
@@ -61,7 +72,7 @@ class Projector:
             Two float32 `(rows, cols)`: column and row counted from the centre of the first pixel (`cv2.remap`); `OUTSIDE` where
             the height is unknown or the lens does not reach.
         """
-        return _over(self.numbers, x_m, y_m, z_m)
+        return (_over if len(self.numbers) == _PLAIN else _over_bent)(self.numbers, x_m, y_m, z_m)
 
     def points(self, points: Floats) -> tuple[Floats, Floats]:
         """Points `(n, 3)` to pixels `(n, 2)` counted from the outer corner, and depths; NaN behind the camera or beyond the lens."""
@@ -82,6 +93,8 @@ def _widest(camera: Camera) -> float:
 @njit(cache=True, inline="always")
 def pixel(n: Floats, x: float, y: float, z: float) -> tuple[float, float, float]:
     """One place to (column, row) from the outer corner and depth; column is `OUTSIDE` when the picture cannot show it."""
+    if n.shape[0] > _PLAIN:
+        x, y, z = bent(n, _PLAIN, x, y, z)
     dx, dy, dz = x - n[9], y - n[10], z - n[11]
     depth = n[6] * dx + n[7] * dy + n[8] * dz
     if not depth > 1e-6:
@@ -118,6 +131,19 @@ def _over(n: Floats, xs: Floats, ys: Floats, z: Metres) -> tuple[Pixels, Pixels]
             seen = (depth > 1e-6) & (r2 <= n[21])
             map_x[i, j] = u if seen else OUTSIDE
             map_y[i, j] = v if seen else OUTSIDE
+    return map_x, map_y
+
+
+@njit(cache=True)
+def _over_bent(n: Floats, xs: Floats, ys: Floats, z: Metres) -> tuple[Pixels, Pixels]:
+    rows, cols = z.shape
+    map_x = np.empty((rows, cols), np.float32)
+    map_y = np.empty((rows, cols), np.float32)
+    for i in range(rows):
+        for j in range(cols):
+            u, v, _ = pixel(n, xs[j], ys[i], z[i, j])
+            map_x[i, j] = u - 0.5 if u > -9e3 else OUTSIDE
+            map_y[i, j] = v - 0.5 if u > -9e3 else OUTSIDE
     return map_x, map_y
 
 

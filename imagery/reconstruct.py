@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from geo.camera import Camera
 from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
+from imagery.bend import Bend
 from imagery.control import Control, ControlReport
 from imagery.errors import ReconstructionError
 from imagery.photos import Photo
+from imagery.projection import Projector
 from imagery.reasons import Reason, read_all
 
 Ints = NDArray[np.int32]
@@ -92,7 +94,8 @@ class Block:
 
     `offset_m` are whole metres to subtract before working in float32. `points` is `(n, 3)` frame metres. Tracks are three arrays
     of equal length, ordered by view: `track_view` (index into `views`), `track_point` (index into `points`), `track_px` `(m, 2)`
-    the pixel.
+    the pixel. With a `bend` the views' poses stand in the block's own shape and it leads from there to the frame; points are always
+    in the frame.
     """
 
     frame: Frame
@@ -105,6 +108,7 @@ class Block:
     track_view: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     track_point: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     track_px: Pixels2 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    bend: Bend | None = None
 
     @property
     def key(self) -> str:
@@ -115,6 +119,11 @@ class Block:
     def camera(self, view: View) -> Camera:
         """The camera a view was taken with."""
         return self.cameras[view.camera_id]
+
+    def projector(self, index: int) -> Projector:
+        """Frame places, less `offset_m`, to the pixels of view number `index`."""
+        view = self.views[index]
+        return Projector.of(self.camera(view), view.pose, self.offset_m, self.bend)
 
     def seen(self, index: int) -> Ints:
         """Indices into `points` that view number `index` observes."""
@@ -183,6 +192,7 @@ class Block:
             "cameras": {name: asdict(camera) for name, camera in self.cameras.items()},
             "stats": asdict(self.stats),
             "views": views,
+            "bend": None if self.bend is None else self.bend.record(),
         }
         (temporary / "block.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
         local = (self.points - np.array(self.offset_m)).astype(np.float32)
@@ -240,6 +250,7 @@ class Block:
                 track_view=view,
                 track_point=point,
                 track_px=px,
+                bend=Bend.of_record(record["bend"]) if record.get("bend") else None,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ReconstructionError(f"{folder} holds no whole block ({error}); build the survey again") from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geo.frames import Floats
 from geo.grid import Grid, Window
+from imagery.bend import Bend, bent
 from imagery.projection import Projector
 
 Grey = NDArray[np.uint8]
@@ -267,14 +268,18 @@ def _checked(raw: NDArray[np.int16], known_left: Mask, known_right: Mask) -> Met
     return out
 
 
-def lay(match: Match, left_centre: Floats, grid: Grid, offset_m: tuple[float, float, float]) -> Patch | None:
+def lay(
+    match: Match, left_centre: Floats, grid: Grid, offset_m: tuple[float, float, float], bend: Bend | None = None
+) -> Patch | None:
     """The pair's points dropped on the grid's cells: of a cell's points those near its highest are averaged.
 
-    Heights are metres minus `offset_m[2]`. None when the pair lies outside the grid.
+    Heights are metres minus `offset_m[2]`; a `bend` takes the points from the block's own shape to the grid's ground. None when the pair lies outside the grid.
     """
     disparity, frame = match.disparity, match.frame
     west, north = grid.west_m - offset_m[0], grid.north_m - offset_m[1]
     numbers = np.array([frame.focal_px, frame.left_px, frame.top_px, float(frame.nearest_disparity), frame.base_m])
+    if bend is not None:
+        numbers = np.concatenate([numbers, bend.numbers(offset_m, back=False)])
     back = np.ascontiguousarray(frame.rotation.T)
     r0, r1, c0, c1, middle = _reach(disparity, numbers, back, left_centre, west, north, grid.gsd_m)
     r0, c0, r1, c1 = max(r0, 0), max(c0, 0), min(r1 + 1, grid.rows), min(c1 + 1, grid.cols)
@@ -300,13 +305,13 @@ def lay(match: Match, left_centre: Floats, grid: Grid, offset_m: tuple[float, fl
 @njit(cache=True, inline="always")
 def _place(n: Floats, back: Floats, centre: Floats, i: int, j: int, disparity: float) -> tuple[float, float, float, float]:
     depth = n[0] * n[4] / (n[3] + disparity)
-    x, y = (n[1] + j + 0.5) / n[0] * depth, (n[2] + i + 0.5) / n[0] * depth
-    return (
-        back[0, 0] * x + back[0, 1] * y + back[0, 2] * depth + centre[0],
-        back[1, 0] * x + back[1, 1] * y + back[1, 2] * depth + centre[1],
-        back[2, 0] * x + back[2, 1] * y + back[2, 2] * depth + centre[2],
-        depth,
-    )
+    a, b = (n[1] + j + 0.5) / n[0] * depth, (n[2] + i + 0.5) / n[0] * depth
+    x = back[0, 0] * a + back[0, 1] * b + back[0, 2] * depth + centre[0]
+    y = back[1, 0] * a + back[1, 1] * b + back[1, 2] * depth + centre[1]
+    z = back[2, 0] * a + back[2, 1] * b + back[2, 2] * depth + centre[2]
+    if n.shape[0] > 5:
+        x, y, z = bent(n, 5, x, y, z)
+    return x, y, z, depth
 
 
 @njit(cache=True)

@@ -238,8 +238,8 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
                 cache.pop(next(iter(cache)))
             v = block.views[index]
             grey = read_pixels(v.path, grey=True, reduce=plan.reduce)
-            camera = block.camera(v)
-            cache[index] = _Eye(grey, Projector.of(camera, v.pose, block.offset_m).scaled(grey.shape[1] / camera.width_px))
+            straight = block.projector(index).straight  # pairs are matched in the block's own shape
+            cache[index] = _Eye(grey, straight.scaled(grey.shape[1] / block.camera(v).width_px))
         return cache[index]
 
     for done, pair in enumerate(pairs):
@@ -253,12 +253,14 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
 
 
 def _thereabouts(block: Block, pair: Pair) -> Floats:
-    """Sparse points `(n, 3)`, less the block's offset, of the ground that a pair looks at.
+    """Sparse points `(n, 3)` of the block's own shape, less its offset, of the ground that a pair looks at.
 
     Those its own two views see, so that the work per pair does not grow with the block; all of them where these are too few to tell.
     """
     near = np.union1d(block.seen(pair.left), block.seen(pair.right))
     points = block.points if len(near) < _TELLING else block.points[near]
+    if block.bend is not None:
+        points = block.bend.off(points)
     return np.asarray(points - np.array(block.offset_m), np.float64)
 
 
@@ -273,8 +275,8 @@ def _measure(
         return None, None
     fine = stereo.refine(*eyes, coarse)
     centre = one.projector.centre
-    wide = stereo.lay(coarse, centre, _wider(cells), block.offset_m)
-    return (stereo.lay(fine, centre, cells, block.offset_m) if fine is not None else None), wide
+    wide = stereo.lay(coarse, centre, _wider(cells), block.offset_m, block.bend)
+    return (stereo.lay(fine, centre, cells, block.offset_m, block.bend) if fine is not None else None), wide
 
 
 def _keep(path: Path, patches: tuple[Patch | None, Patch | None]) -> None:

@@ -23,7 +23,6 @@ from geo.grid import Grid
 from imagery import masks, mosaic, raster
 from imagery.errors import PhotoError, SurveyError
 from imagery.photos import Photo, read_photo, read_pixels
-from imagery.projection import Projector
 from imagery.reconstruct import Block, View
 from imagery.survey import Survey
 
@@ -67,10 +66,13 @@ class Witness:
             raise SurveyError(f"survey {survey.id} has no photos of its own")
         self.survey = survey
         self.block = Block.load(survey.block)
-        self.burnt = masks.read(survey.folder)
+        burnt, bend = masks.read(survey.folder), self.block.bend
+        self.burnt = (
+            burnt if bend is None else tuple(b.bent(bend) for b in burnt)
+        )  # photos are looked at in the block's own shape
         self._photos: dict[int, Photo] = {}
         self._pixels: OrderedDict[int, Pixels] = OrderedDict()
-        self._views = [Projector.of(self.block.camera(v), v.pose, self.block.offset_m) for v in self.block.views]
+        self._views = [self.block.projector(i) for i in range(len(self.block.views))]
 
     def view(self, sight: Sight) -> tuple[View, Camera]:
         """The view of a sight and its camera."""
@@ -150,10 +152,9 @@ class Witness:
 
     def _sharpness(self, sight: Sight, outline_m: Ground) -> float:
         """Mean strength of the fine detail over the place, all photos resampled to one number of pixels across it."""
-        view, camera = self.view(sight)
         west, south, east, north = outline_m.buffer(1.0).bounds
         corners = np.array([[x, y, sight.top_m] for x, y in ((west, south), (west, north), (east, north), (east, south))])
-        pixels = camera.project(corners, view.pose)[0]
+        pixels = self._views[sight.index].points(corners - np.array(self.block.offset_m))[0]
         low = np.maximum(np.floor(pixels.min(axis=0)), 0).astype(int)
         high = np.ceil(pixels.max(axis=0)).astype(int) + 1
         patch = cv2.cvtColor(self.pixels(sight.index)[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)

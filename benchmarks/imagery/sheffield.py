@@ -96,7 +96,7 @@ def _triangulated(block: Block) -> Floats:
     out = np.full((len(block.points), 3), np.nan)
     good = spread > 1 - np.cos(np.radians(3.0))
     out[good] = np.linalg.solve(normal[good], right[good][..., None])[..., 0] + np.array(block.offset_m)
-    return out
+    return block.bend.onto(out) if block.bend is not None else out
 
 
 def on_each_other(before: Survey, after: Survey, dataset: str = NAME) -> list[Row]:

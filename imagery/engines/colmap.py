@@ -21,8 +21,10 @@ import pycolmap
 from geo.camera import Camera
 from geo.frames import Floats, Frame, Pose
 from geo.progress import Progress, silent
+from imagery.bend import Bend
 from imagery.control import Control, ControlReport
 from imagery.engines import (
+    bending,
     features,
     grounding,
     inparts,
@@ -49,7 +51,7 @@ from imagery.photos import Photo
 from imagery.reasons import Reason
 from imagery.reconstruct import Block, Method, View
 
-_VERSION = 3  # of the engine's way of working: another version does not take up the work of this one
+_VERSION = 4  # of the engine's way of working: another version does not take up the work of this one
 MOST = 300
 """Photos that are solved at once."""
 
@@ -271,7 +273,8 @@ class _Run:
         model = self._model("frozen", solve)
         registered = sum(1 for i in ids if i in set(model.reg_image_ids()))
         if registered >= _ENOUGH * len(ids):
-            return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference)
+            shape = self._own_shape(model, reference, ids)
+            return self._finish(model, roll, cameras, reference.offset_m, Method.FROZEN, reference=reference, shape=shape)
         self._note_few(registered, len(ids))
         if registered == 0:
             return self.first(Method.SEPARATE, fell_back=True)
@@ -562,6 +565,36 @@ class _Run:
         ]
         return grounding.measured(self.control, stands, cameras, np.array(offset), laid, self.recipe.long_side_px)
 
+    def _own_shape(
+        self, model: pycolmap.Reconstruction, reference: Block, ids: Sequence[int]
+    ) -> tuple[pycolmap.Reconstruction, Bend] | None:
+        """The survey in the shape its own lens gives it and the bend onto the frozen ground, where that ground fits it badly."""
+        if reference.bend is not None:
+            return None
+        here = set(model.reg_image_ids())
+        start = time.process_time()
+        found = bending.bend_of(
+            model,
+            pycolmap.Reconstruction(reference.folder / "engine" / "model"),
+            [i for i in ids if i in here],
+            max_error_px=mapping.tolerance_px(list(model.cameras.values()), self.recipe.long_side_px),
+            workers=self.engine.workers,
+        )
+        self.cpu["mapping"] = self.cpu.get("mapping", 0.0) + time.process_time() - start
+        if found is None:
+            return None
+        own, bend = found
+        self.notes.append(
+            Reason(
+                "bent",
+                f"参考期的镜头参数不能同时满足两期，已联合重解，并按平滑变形贴合参考期（最大 {bend.most_m:.2f} 米，余差 {bend.left_m:.2f} 米）。",
+                "The reference's lens does not fit both flights: it was solved anew from both, and the survey laid onto the reference by a "
+                f"smooth bend (up to {bend.most_m:.2f} m, {bend.left_m:.2f} m left).",
+                number=bend.left_m,
+            )
+        )
+        return own, replace(bend, middle=bend.middle + np.array(reference.offset_m))
+
     def _finish(
         self,
         model: pycolmap.Reconstruction,
@@ -572,14 +605,19 @@ class _Run:
         *,
         reference: Block | None = None,
         fell_back: bool = False,
+        shape: tuple[pycolmap.Reconstruction, Bend] | None = None,
     ) -> Block:
-        """Judge the model, keep what the next survey needs, and save the block."""
+        """Judge the model, keep what the next survey needs, and save the block: in its own shape where it has one."""
+        frozen, bend = model, None
+        if shape is not None:
+            model, bend = shape
         here = set(model.reg_image_ids())
         own = [p for p in self.photos if roll.images.get(p.sha256) in here]
         ids = [roll.images[p.sha256] for p in own]
         ties = judging.ties(model, ids, {roll.images[v.photo_sha256] for v in reference.views} if reference else set())
         used = {store.camera_name(p): store.from_solver(model.camera(roll.cameras[store.camera_name(p)])) for p in own}
-        store.keep_only(model, ids)
+        for held in {id(m): m for m in (model, frozen)}.values():
+            store.keep_only(held, ids)
         return self._saved(
             own,
             [store.pose_of(model.image(i), offset) for i in ids],
@@ -589,9 +627,10 @@ class _Run:
             roll,
             offset,
             method,
-            lambda folder: store.keep_model(folder, model),
+            lambda folder: store.keep_model(folder, frozen),
             fell_back=fell_back,
             ties=ties,
+            bend=bend,
         )
 
     def _saved(
@@ -608,6 +647,7 @@ class _Run:
         *,
         fell_back: bool,
         ties: tuple[int, float | None],
+        bend: Bend | None = None,
     ) -> Block:
         """The block of photos with poses, judged and saved with what the next survey needs."""
         here = {p.sha256 for p in own}
@@ -617,6 +657,8 @@ class _Run:
             for k, (p, pose) in enumerate(zip(own, poses, strict=True))
         )
         points = found.points + np.array(offset)
+        if bend is not None:
+            points = bend.onto(points)
         missing = tuple(
             (p.name, self.unreadable.get(p.sha256, "no overlap with the other photos could be found"))
             for p in self.photos
@@ -652,6 +694,7 @@ class _Run:
             track_view=found.view,
             track_point=found.point,
             track_px=found.px,
+            bend=bend,
         )
         saved = block.save(self.folder / "block")
         shutil.rmtree(keep, ignore_errors=True)

@@ -19,6 +19,8 @@ from imagery.engines.placing import Places, Similarity
 from imagery.errors import ReconstructionError
 
 _MAX_ERROR_PX = 2.0  # at the scale keypoints were found at
+_ONE_HEADING = 0.8  # length of the mean heading (1: all the same): a fifth of the photos turned about gives 0.6
+_MANY = 30
 _TRACKS_PER_VIEW = 400  # enough to place a camera; with all tracks the first solution costs six times as much and ends the same
 
 
@@ -111,11 +113,25 @@ def centres_and_axes(model: pycolmap.Reconstruction, ids: Collection[int]) -> tu
     return np.array(centres).reshape(-1, 3), np.array(axes).reshape(-1, 3)
 
 
+def headings_differ(model: pycolmap.Reconstruction) -> bool:
+    """Whether the photos look about in more than one direction, so that the lens's middle can be told from a tilt of all cameras.
+
+    With one heading a shift of the principal point and a tilt fit alike; lines flown there and back with the nose turned, or crossing
+    lines, tell them apart; a few photos do not.
+    """
+    if model.num_reg_images() < _MANY:
+        return False
+    ups = np.array([model.image(i).cam_from_world().rotation.matrix()[1, :2] for i in model.reg_image_ids()])
+    ups /= np.maximum(np.linalg.norm(ups, axis=1, keepdims=True), 1e-9)
+    return bool(np.linalg.norm(ups.mean(axis=0)) < _ONE_HEADING)
+
+
 def adjust(
     model: pycolmap.Reconstruction,
     *,
     free_lenses: Collection[int],
     free_focals: bool,
+    free_middle: bool = False,
     workers: int,
     places: tuple[Collection[int], Places] | None = None,
     frozen: Collection[int] = (),
@@ -124,7 +140,7 @@ def adjust(
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_focal_length = free_focals
     options.refine_extra_params = bool(free_lenses)
-    options.refine_principal_point = False
+    options.refine_principal_point = free_middle
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     options.ceres.loss_function_scale = 1.0

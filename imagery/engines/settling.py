@@ -42,11 +42,16 @@ def settle(
     lay(model)
     # A single line of photos is not held about its own axis by positions: adjust it freely, and lay it by the cameras' gaze.
     soft = None if placing.is_line(places) else (ids, places)
+    middle = bool(free_lenses) and mapping.headings_differ(model)
+
+    def adjust() -> None:
+        mapping.adjust(model, free_lenses=free_lenses, free_focals=free_focals, free_middle=middle, workers=workers, places=soft)
+
     mapping.drop_wrong(model, 2 * limit)
-    mapping.adjust(model, free_lenses=free_lenses, free_focals=free_focals, workers=workers, places=soft)
+    adjust()
     model = mapping.triangulate(database, model, scratch)
     mapping.drop_wrong(model, 2 * limit)
-    mapping.adjust(model, free_lenses=free_lenses, free_focals=free_focals, workers=workers, places=soft)
+    adjust()
     mapping.drop_wrong(model, limit)
     lay(model)
     laid = None

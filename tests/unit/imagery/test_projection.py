@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from geo.camera import Camera
 from geo.frames import Pose
+from imagery.engines import store
+from imagery.lenses import nearest_camera
 from imagery.projection import OUTSIDE, Projector
 
 OFFSET = (300_000.0, 3_000_000.0, 0.0)
@@ -51,3 +55,25 @@ def test_a_smaller_copy_of_a_photo_sees_the_same_places() -> None:
     half, depth_too = projector.scaled(0.5).points(places)
     assert np.allclose(half, full / 2)
     assert np.allclose(depth, depth_too)
+
+
+@pytest.mark.parametrize("lens", [LENS, replace(LENS, k3=0.0), replace(LENS, k3=0.0, p1=0.0, p2=0.0)])
+def test_the_solver_has_the_same_lens(lens: Camera) -> None:
+    """Whichever of its models the solver is given, it sees a ray at our pixel, and gives our camera back."""
+    rays = np.random.default_rng(2).uniform([-0.6, -0.45, 1.0], [0.6, 0.45, 1.0], (60, 3))
+    nowhere = Pose(0.0, 0.0, 0.0, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    solver = store.to_solver(lens, 1)
+    assert np.allclose(solver.img_from_cam(rays), lens.project(rays, nowhere)[0], atol=1e-6)
+    assert store.from_solver(solver) == lens
+
+
+def test_two_focal_lengths_become_one_where_pixels_are_nearly_square() -> None:
+    """A lens that is told with two focal lengths a thousandth apart loses less than a pixel over the whole picture; one with one, nothing."""
+    full = (2900.0, 2902.9, 2010.0, 1490.0, -0.12, 0.05, 0.001, -0.0005, 0.004)
+    rays = np.random.default_rng(3).uniform([-0.6, -0.45, 1.0], [0.6, 0.45, 1.0], (200, 3))
+    nowhere = Pose(0.0, 0.0, 0.0, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    true = LENS.project(rays, nowhere)[0]
+    told = np.column_stack([true[:, 0], 1490.0 + (true[:, 1] - 1490.0) * full[1] / full[0]])
+    near = nearest_camera(4000, 3000, full).project(rays, nowhere)[0]
+    assert np.linalg.norm(near - told, axis=1).max() < 1.0
+    assert nearest_camera(4000, 3000, (2900.0, *full[:1], *full[2:])) == LENS
