@@ -677,7 +677,7 @@ class _Run:
             unregistered=missing,
             notes=(*self.notes, *judged.notes),
             cpu_s=dict(self.cpu),
-            control=self._measured(own, poses, cameras, offset),
+            control=None if bend is not None else self._measured(own, poses, cameras, offset),  # its poses stand in its own shape
         )
         keep = self.folder / "kept.tmp"
         shutil.rmtree(keep, ignore_errors=True)
