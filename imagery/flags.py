@@ -94,7 +94,7 @@ def build(block: Block, layers: Layers, grid: Grid, folder: Path, progress: Prog
         return files
     k = max(1, round(CELL_M / grid.gsd_m))
     cells = Grid(grid.frame, grid.gsd_m * k, grid.west_m, grid.north_m, -(-grid.rows // k), -(-grid.cols // k))
-    projectors = [Projector.of(block.camera(v), v.pose, block.offset_m) for v in block.views]
+    projectors = [block.projector(i) for i in range(len(block.views))]
     ground = float(np.median(block.points[:, 2])) if len(block.points) else block.offset_m[2]
     outlines = [footprint(block, i, ground) for i in range(len(block.views))]
     tiles = list(cells.tiles(max(1, _TILE // k)))
