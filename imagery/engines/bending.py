@@ -18,6 +18,7 @@ from imagery import bend
 from imagery.bend import Bend
 from imagery.engines import mapping, placing
 
+_ENOUGH_PHOTOS = 12  # a handful does not tell a lens
 _ENOUGH_POINTS = 400
 _TENSE = 1.1  # times the reference's own median error: below it new photos lie in the frozen block without strain
 _LEAST_GAIN = 0.05  # share by which the new photos must agree better than they do with the frozen ground
@@ -37,6 +38,8 @@ def bend_of(
     `model` holds the reference's images as frozen and the new ones registered among them; it is left as it is. All lenses are
     solved anew but for their focal lengths.
     """
+    if len(new_ids) < _ENOUGH_PHOTOS:
+        return None
     before, usual = (float(np.median(_errors(m, i))) for m, i in ((model, new_ids), (reference, reference.reg_image_ids())))
     if before < _TENSE * usual:
         return None

@@ -68,12 +68,12 @@ def test_the_solver_has_the_same_lens(lens: Camera) -> None:
 
 
 def test_two_focal_lengths_become_one_where_pixels_are_nearly_square() -> None:
-    """A lens that is told with two focal lengths a thousandth apart loses less than a pixel over the whole picture; one with one, nothing."""
+    """A lens that is told with two focal lengths a thousandth apart loses half of that at the picture's edge; one with one, nothing."""
     full = (2900.0, 2902.9, 2010.0, 1490.0, -0.12, 0.05, 0.001, -0.0005, 0.004)
     rays = np.random.default_rng(3).uniform([-0.6, -0.45, 1.0], [0.6, 0.45, 1.0], (200, 3))
     nowhere = Pose(0.0, 0.0, 0.0, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     true = LENS.project(rays, nowhere)[0]
     told = np.column_stack([true[:, 0], 1490.0 + (true[:, 1] - 1490.0) * full[1] / full[0]])
     near = nearest_camera(4000, 3000, full).project(rays, nowhere)[0]
-    assert np.linalg.norm(near - told, axis=1).max() < 1.0
+    assert np.linalg.norm(near - told, axis=1).max() < 0.6 * 0.001 * 2000
     assert nearest_camera(4000, 3000, (2900.0, *full[:1], *full[2:])) == LENS
