@@ -24,12 +24,55 @@ STEP_M = 0.5
 """A jump between neighbours larger than this is an edge, not a slope."""
 
 
+CARVE_M = 2.0
+"""How far along the ground a line of sight is followed."""
+
+_LOOKED = 2  # cells before a gap or a step in which a line of sight counts: over open ground it says nothing new
+_FREE_M = 0.4  # above a line of sight by this much nothing may stand: less is the heights' own noise
+
+
+@njit(cache=True, nogil=True)
+def carve(ceiling: Metres, heights: Metres, cell_m: float, row: float, col: float, up_m: float) -> None:
+    """Lower the `ceiling` `(rows, cols)` to the lines of sight between a pair's `heights` and one of its cameras.
+
+    What a camera sees, nothing stands before: matching lets a roof run on over the hidden ground at its foot, but the ground beyond is
+    seen past that place. The camera stands `row`, `col` cells and `up_m` metres from the window's corner.
+    """
+    rows, cols = heights.shape
+    steps = int(CARVE_M / cell_m)
+    for i in range(rows):
+        for j in range(cols):
+            z = heights[i, j]
+            if np.isnan(z):
+                continue
+            di, dj = row - (i + 0.5), col - (j + 0.5)
+            far = math.sqrt(di * di + dj * dj)
+            if far < 2.0:
+                continue
+            di, dj, rise = di / far, dj / far, (up_m - z) / far
+            if rise <= 0:
+                continue
+            edge = False
+            for s in range(1, _LOOKED + 1):
+                a, b = int(i + 0.5 + s * di), int(j + 0.5 + s * dj)
+                if 0 <= a < rows and 0 <= b < cols and not heights[a, b] < z + STEP_M:
+                    edge = True
+            if not edge:
+                continue
+            for s in range(1, steps + 1):
+                a, b = int(i + 0.5 + s * di), int(j + 0.5 + s * dj)
+                if a < 0 or b < 0 or a >= rows or b >= cols:
+                    break
+                ceiling[a, b] = min(ceiling[a, b], z + s * rise + _FREE_M)
+
+
 @njit(cache=True)
-def agree(stack: Metres, sigmas: Floats) -> tuple[Metres, Metres, Bytes]:
-    """Per cell the height that most pairs agree on.
+def agree(stack: Metres, sigmas: Floats, ceilings: Metres) -> tuple[Metres, Metres, Bytes]:
+    """Per cell the height that most pairs agree on, and not more pairs look through.
 
     Not the mean, nor the median of all: at an edge some pairs say roof and some say ground, and what lies between is nowhere. The
-    most crowded interval of the sorted heights wins, on a tie the narrower one; its median is the height.
+    most crowded interval of the sorted heights wins, on a tie the narrower one; its median is the height. `ceilings` `(pairs, rows,
+    cols)`, as `carve` leaves them, may be empty: heights that at least two and as many pairs see past as say so are dropped.
     """
     count, rows, cols = stack.shape
     heights = np.full((rows, cols), np.nan, np.float32)
@@ -53,14 +96,25 @@ def agree(stack: Metres, sigmas: Floats) -> tuple[Metres, Metres, Bytes]:
             if n == 0:
                 continue
             best, start, width = 0, 0, np.float32(1e9)
-            b = 0
-            for a in range(n):
-                b = max(b, a)
-                while b + 1 < n and values[b + 1] - values[a] <= window:
-                    b += 1
-                size = b - a + 1
-                if size > best or (size == best and values[b] - values[a] < width):
-                    best, start, width = size, a, values[b] - values[a]
+            while n > 0:
+                best, start, width = 0, 0, np.float32(1e9)
+                b = 0
+                for a in range(n):
+                    b = max(b, a)
+                    while b + 1 < n and values[b + 1] - values[a] <= window:
+                        b += 1
+                    size = b - a + 1
+                    if size > best or (size == best and values[b] - values[a] < width):
+                        best, start, width = size, a, values[b] - values[a]
+                past = 0
+                for k in range(ceilings.shape[0]):
+                    if ceilings[k, i, j] < values[start]:
+                        past += 1
+                if past < 3 or past <= best:
+                    break
+                n = start
+            if n == 0:
+                continue
             if best == 1 and n > 2:
                 continue  # three pairs, three heights: nobody knows
             middle = start + (best - 1) / 2

@@ -213,7 +213,11 @@ def _rectified(
 
 
 def _matched(left: Grey, right: Grey, disparities: int) -> NDArray[np.int16]:
-    """Disparity in sixteenths of a pixel, negative where the two directions do not agree."""
+    """Disparity in sixteenths of a pixel, negative where it is not sure.
+
+    The matcher sums its costs from the left, the right and above, so that a roof's disparity runs on downwards over plain ground, by
+    up to a metre in real photos. Matched once more upside down it runs upwards: where both agree it did not run.
+    """
     matcher = cv2.StereoSGBM.create(
         minDisparity=0,
         numDisparities=disparities,
@@ -225,7 +229,20 @@ def _matched(left: Grey, right: Grey, disparities: int) -> NDArray[np.int16]:
         uniquenessRatio=5,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
-    return np.asarray(matcher.compute(left, right), np.int16)
+    found = np.asarray(matcher.compute(left, right), np.int16)
+    upside_down = (np.ascontiguousarray(picture[::-1]) for picture in (left, right))
+    return _agreed(found, np.asarray(matcher.compute(*upside_down), np.int16)[::-1])
+
+
+@njit(cache=True)
+def _agreed(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The mean of two disparities that lie within a pixel, else -16."""
+    out = np.full(one.shape, -16, np.int16)
+    for i in range(one.shape[0]):
+        for j in range(one.shape[1]):
+            if one[i, j] >= 0 and other[i, j] >= 0 and abs(one[i, j] - other[i, j]) <= 16:
+                out[i, j] = (one[i, j] + other[i, j]) // 2
+    return out
 
 
 @njit(cache=True)

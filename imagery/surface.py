@@ -244,12 +244,20 @@ def _match_all(plan: Plan, pairs: Sequence[Pair], progress: Progress) -> None:
 
     for done, pair in enumerate(pairs):
         if not plan.patch(pair).exists():
-            _keep(plan.patch(pair), _measure(pair, view, _thereabouts(block, pair), cells, block))
+            _keep(plan.patch(pair), _measure(pair, view, _thereabouts(block, pair), cells, block), _eyes(block, pair))
         for i in (pair.left, pair.right):
             left_to_do[i] -= 1
             if left_to_do[i] == 0:
                 cache.pop(i, None)
         progress(done + 1, len(pairs), "surface: pairs")
+
+
+def _eyes(block: Block, pair: Pair) -> list[list[float]]:
+    """Where a pair's cameras stand over the reference's ground, less the block's offset."""
+    centres = np.array([block.views[i].pose.centre for i in (pair.left, pair.right)])
+    if block.bend is not None:
+        centres = block.bend.onto(centres)
+    return [[float(v) for v in centre] for centre in centres - np.array(block.offset_m)]
 
 
 def _thereabouts(block: Block, pair: Pair) -> Floats:
@@ -279,13 +287,17 @@ def _measure(
     return (stereo.lay(fine, centre, cells, block.offset_m, block.bend) if fine is not None else None), wide
 
 
-def _keep(path: Path, patches: tuple[Patch | None, Patch | None]) -> None:
-    """A pair's patches as plain arrays beside `path`, which is written last: it says that the pair is done."""
-    record = {}
+def _keep(path: Path, patches: tuple[Patch | None, Patch | None], eyes: list[list[float]]) -> None:
+    """A pair's patches as plain arrays beside `path`, which is written last: it says that the pair is done.
+
+    `eyes` are the two cameras' places on the grid's ground, metres less the offset.
+    """
+    record: dict[str, Any] = {}
     for name, patch in zip(("fine", "coarse"), patches, strict=True):
         if patch is not None:
             w = patch.window
             record[name] = [w.row, w.col, w.rows, w.cols, patch.sigma_m]
+            record["eyes"] = eyes
             with workfiles.placed(path.with_suffix(f".{name}.npy")) as temporary, temporary.open("wb") as file:
                 np.save(file, patch.heights_m)
     with workfiles.placed(path) as temporary:
@@ -296,21 +308,22 @@ class _Patches:
     """The patches of one fineness, read from disk a window at a time."""
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        self._index: list[tuple[Path, Window, float]] = []
+        self._index: list[tuple[Path, Window, float, Floats]] = []
         for path in paths:
-            at = json.loads(path.read_text()).get(name)
+            record = json.loads(path.read_text())
+            at = record.get(name)
             if at is not None:
-                self._index.append((path.with_suffix(f".{name}.npy"), Window(*at[:4]), float(at[4])))
-        self._tree = STRtree([box(w.col, w.row, w.col + w.cols, w.row + w.rows) for _, w, _ in self._index])
+                self._index.append((path.with_suffix(f".{name}.npy"), Window(*at[:4]), float(at[4]), np.array(record["eyes"])))
+        self._tree = STRtree([box(w.col, w.row, w.col + w.cols, w.row + w.rows) for _, w, _, _ in self._index])
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def over(self, part: Window) -> tuple[Metres, Floats] | None:
-        """All heights `(patches, rows, cols)` in a window and the patches' sigmas; None when there is none."""
-        layers, sigmas = [], []
+    def over(self, part: Window) -> tuple[Metres, Floats, Floats] | None:
+        """All heights `(patches, rows, cols)` in a window, the patches' sigmas and eyes `(patches, 2, 3)`; None when there is none."""
+        layers, sigmas, eyes = [], [], []
         reached = self._tree.query(box(part.col, part.row, part.col + part.cols, part.row + part.rows))
-        for path, w, sigma in (self._index[k] for k in sorted(reached)):
+        for path, w, sigma, pair in (self._index[k] for k in sorted(reached)):
             r0, r1 = max(w.row, part.row), min(w.row + w.rows, part.row + part.rows)
             c0, c1 = max(w.col, part.col), min(w.col + w.cols, part.col + part.cols)
             if r1 <= r0 or c1 <= c0:
@@ -322,7 +335,8 @@ class _Patches:
             layer[r0 - part.row : r1 - part.row, c0 - part.col : c1 - part.col] = piece
             layers.append(layer)
             sigmas.append(sigma)
-        return (np.stack(layers), np.array(sigmas)) if layers else None
+            eyes.append(pair)
+        return (np.stack(layers), np.array(sigmas), np.stack(eyes)) if layers else None
 
 
 def _computed(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterator[tuple[int, Layers]]:
@@ -336,11 +350,11 @@ def _computed(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterato
         )
     cells = plan.cells
     k = round(cells.gsd_m / plan.grid.gsd_m)
-    margin = _COARSE * math.ceil((_FILL_M / cells.gsd_m + 4) / _COARSE)
+    margin = _COARSE * math.ceil(((_FILL_M + fusion.CARVE_M) / cells.gsd_m + 4) / _COARSE)
     for done, number in enumerate(numbers):
         tile = plan.tiles[number]
         wide = tile.grown(margin, cells)
-        heights, spread, sure, bridged = _tile(fine, coarse, wide, cells)
+        heights, spread, sure, bridged = _tile(fine, coarse, wide, cells, plan.block.offset_m)
         r, c = tile.row - wide.row, tile.col - wide.col
         window = plan.window(tile)
         finer = fusion.finer(heights, window.rows, window.cols, k, r, c, fusion.STEP_M) + np.float32(plan.block.offset_m[2])
@@ -348,13 +362,18 @@ def _computed(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterato
         progress(done + 1, len(numbers), "surface: tiles")
 
 
-def _tile(fine: _Patches, coarse: _Patches, part: Window, cells: Grid) -> tuple[Metres, Metres, Bytes, Bytes]:
+def _tile(
+    fine: _Patches, coarse: _Patches, part: Window, cells: Grid, offset_m: tuple[float, float, float]
+) -> tuple[Metres, Metres, Bytes, Bytes]:
     """Height, sigma, confidence and bridged-ness of one window of the cells."""
     shape = (part.rows, part.cols)
     nothing = np.full(shape, np.nan, np.float32)
     below = _coarse_tile(coarse, part, cells)
     stack = fine.over(part)
-    heights, spread, sure = (nothing.copy(), nothing.copy(), np.zeros(shape, np.uint8)) if stack is None else fusion.agree(*stack)
+    heights, spread, sure = nothing.copy(), nothing.copy(), np.zeros(shape, np.uint8)
+    if stack is not None:
+        layers, sigmas, eyes = stack
+        heights, spread, sure = fusion.agree(layers, sigmas, _ceilings(layers, eyes, cells.part(part), offset_m))
     with np.errstate(invalid="ignore"):
         alone = (sure <= 50) & (np.abs(heights - below) > _LONE_M)  # one pair's word against all that was seen from afar
     heights[alone] = np.nan
@@ -375,6 +394,16 @@ def _tile(fine: _Patches, coarse: _Patches, part: Window, cells: Grid) -> tuple[
     return whole, spread, sure, bridged
 
 
+def _ceilings(layers: Metres, eyes: Floats, part: Grid, offset_m: tuple[float, float, float]) -> Metres:
+    """Above what each pair sees free air, `(pairs, rows, cols)`; infinite where it says nothing."""
+    ceilings = np.full(layers.shape, np.inf, np.float32)
+    for layer, ceiling, pair in zip(layers, ceilings, eyes, strict=True):
+        for x, y, z in pair.tolist():
+            row, col = (part.north_m - offset_m[1] - y) / part.gsd_m, (x - part.west_m + offset_m[0]) / part.gsd_m
+            fusion.carve(ceiling, layer, part.gsd_m, row, col, z)
+    return ceilings
+
+
 def _coarse_tile(coarse: _Patches, part: Window, cells: Grid) -> Metres:
     """What the small matches say, on the window's fine cells; NaN where they say nothing."""
     wider = _wider(cells)
@@ -383,7 +412,7 @@ def _coarse_tile(coarse: _Patches, part: Window, cells: Grid) -> Metres:
     stack = coarse.over(Window(r0, c0, r1 - r0, c1 - c0))
     if stack is None:
         return np.full((part.rows, part.cols), np.nan, np.float32)
-    heights, _, _ = fusion.agree(*stack)
+    heights, _, _ = fusion.agree(*stack[:2], np.zeros((0, *stack[0].shape[1:]), np.float32))
     heights = fusion.median3(fusion.without_specks(fusion.median3(heights, 3), wider.gsd_m), 3)
     finer = fusion.finer(heights, (r1 - r0) * _COARSE, (c1 - c0) * _COARSE, _COARSE, 0, 0, fusion.STEP_M)
     r, c = part.row - r0 * _COARSE, part.col - c0 * _COARSE

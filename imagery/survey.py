@@ -23,7 +23,7 @@ from geo.area import Area, AreaId
 from geo.frames import Frame, LonLat, metric_frame
 from geo.grid import Grid
 from geo.progress import Progress, silent
-from imagery import adoption, cells, coregister, flags, ground, judge, laying, orthorectify, residual, sharing, surface
+from imagery import adoption, cells, coregister, edges, flags, ground, judge, laying, orthorectify, residual, sharing, surface
 from imagery.control import Control, ControlReport
 from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
@@ -192,7 +192,7 @@ def build(
     check = _surface_check(reference, heights.surface, heights.filled, grid, progress)
     looked = judge.Looked(picture.ortho, shifts, check, tuple(_kept_notes(folder)))
     quality = judge.quality(block, photos, area, grid, looked, heights.filled, has_reference=reference is not None)
-    for leftover in (folder / "work", *folder.glob("stereo-*"), *folder.glob("ortho-*")):
+    for leftover in (folder / "work", *folder.glob("rough-*"), *folder.glob("ortho-*")):
         shutil.rmtree(leftover, ignore_errors=True)
     return Survey(
         id=survey_id or f"{area.id}-{taken_on:%Y%m%d}",
@@ -342,7 +342,12 @@ Maker = Callable[[Block, Grid, Path, Progress], Files]
 
 
 def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> Files:
-    heights = surface.build(block, grid, folder, progress)
+    heights = surface.SurfaceFiles.of(folder)
+    if not heights.whole:
+        rough = edges.rough_folder(block, folder)
+        first = surface.build(block, grid, rough, progress)
+        draft = orthorectify.build(block, first.surface, grid, rough, progress, confidence=first.confidence)
+        heights = edges.sharpen(first, draft.ortho, grid, folder, progress)
     return heights, orthorectify.build(block, heights.surface, grid, folder, progress, confidence=heights.confidence)
 
 

@@ -17,6 +17,8 @@ from imagery.reconstruct import Block
 from imagery.survey import Survey
 from tests.unit.imagery import stage
 
+FREE = np.zeros((0, 1, 1), np.float32)  # no pair looks past anything
+
 
 def test_heights_are_right_to_half_a_pixel_and_edges_stay_sharp(before: Survey) -> None:
     """Ground and roof are where they are; fewer than one cell in fifty is more than half a metre off, all of them at walls."""
@@ -108,14 +110,14 @@ def test_oblique_pairs_never_ask_for_gigabytes(pitch: float) -> None:
 def test_the_majority_is_believed_not_the_mean() -> None:
     """At an edge some pairs say roof and some say ground; what lies between is nowhere."""
     stack = np.array([0.0, 0.05, 0.02, 5.0, 5.1, -3.0], np.float32)[:, None, None]
-    heights, _, sure = fusion.agree(stack, np.full(6, 0.1))
+    heights, _, sure = fusion.agree(stack, np.full(6, 0.1), FREE)
     assert abs(float(heights[0, 0]) - 0.02) < 0.05
     assert 0 < sure[0, 0] < 60
 
 
 def test_three_pairs_with_three_heights_know_nothing() -> None:
     """Disagreement is unknown, not an average."""
-    heights, _, _ = fusion.agree(np.array([0.0, 4.0, 9.0], np.float32)[:, None, None], np.full(3, 0.1))
+    heights, _, _ = fusion.agree(np.array([0.0, 4.0, 9.0], np.float32)[:, None, None], np.full(3, 0.1), FREE)
     assert np.isnan(heights[0, 0])
 
 
@@ -124,8 +126,8 @@ def test_three_pairs_with_three_heights_know_nothing() -> None:
 def test_agreement_moves_with_its_heights(values: list[float], up: float) -> None:
     """Whatever datum heights are counted from, the same pairs win."""
     stack = np.array(values, np.float32)[:, None, None]
-    one, _, _ = fusion.agree(stack, np.full(len(values), 0.2))
-    other, _, _ = fusion.agree((stack + np.float32(up)).astype(np.float32), np.full(len(values), 0.2))
+    one, _, _ = fusion.agree(stack, np.full(len(values), 0.2), FREE)
+    other, _, _ = fusion.agree((stack + np.float32(up)).astype(np.float32), np.full(len(values), 0.2), FREE)
     if np.isnan(one[0, 0]) or np.isnan(other[0, 0]):
         return  # a height at the very rim of the window may fall on either side
     assert min(abs(other[0, 0] - up - v) for v in values) < 25  # never outside what was said
