@@ -93,13 +93,15 @@ def block_move(
     fine = _by_surface(surface, reference_surface, matrix, grid, progress) if reference_surface is not None else None
     if fine is None or (isinstance(by_picture, SurveyError) and not _trusted(fine)):
         return Move(not isinstance(by_picture, SurveyError), tuple(notes), matrix, 0.0)
-    matrix = matrix - np.array([[0, 0, fine.east_m], [0, 0, fine.north_m]])
+    # Where the pictures agree they know the place better: roofs end between two cells, and town slopes are mostly roofs' ends.
+    east, north = (fine.east_m, fine.north_m) if isinstance(by_picture, SurveyError) else (0.0, 0.0)
+    matrix = matrix - np.array([[0, 0, east], [0, 0, north]])
     notes.append(
         Reason(
             BY_SURFACE,
-            f"按地表配准（Nuth & Kääb）：平移 {fine.shift_m:.2f} 米，升降 {-fine.up_m:.2f} 米，"
+            f"按地表配准（Nuth & Kääb）：平移 {math.hypot(east, north):.2f} 米，升降 {-fine.up_m:.2f} 米，"
             f"倾斜改正 {1000 * math.hypot(*fine.tilt):.1f} 毫米/米，改正后高差离散 {fine.nmad_m:.2f} 米。",
-            f"Laid onto the reference's surface (Nuth & Kääb): {fine.shift_m:.2f} m along the ground, {-fine.up_m:.2f} m up, "
+            f"Laid onto the reference's surface (Nuth & Kääb): {math.hypot(east, north):.2f} m along the ground, {-fine.up_m:.2f} m up, "
             f"a tilt of {1000 * math.hypot(*fine.tilt):.1f} mm per metre taken away; heights then differ by {fine.nmad_m:.2f} m (NMAD).",
             number=fine.nmad_m,
         )
