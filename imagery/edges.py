@@ -1,6 +1,6 @@
 """Edges of a surface brought to where the photos show them: a height must look like its neighbours of that height.
 
-Matching spreads a roof by a pixel or more over plain ground beside it. What a rough orthophoto shows there is ground all the same:
+Matching spreads a roof by a pixel or more over plain ground beside it. What the orthophoto shows there is ground all the same:
 around every step each cell takes the height that most cells of its own colour have, the near and the sure ones first (a weighted
 median after Ma et al. 2013, by histogram). Cells that look like nothing near them keep what was measured.
 """

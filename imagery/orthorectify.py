@@ -84,6 +84,7 @@ def build(
     files = OrthoFiles.of(folder)
     if files.whole:
         return files
+    folder.mkdir(parents=True, exist_ok=True)
     plan = Plan.of(block, surface, grid, folder, progress, confidence=confidence)
     return finish(plan, folder, _rendered(plan, range(len(plan.tiles)), progress), compression=compression)
 

@@ -19,13 +19,11 @@ from imagery.reconstruct import Block, Reconstructor
 
 
 class Stage(StrEnum):
-    """What falls into pieces, each numbered from 0: photos, pairs of photos, tiles of the surface, of the draft its edges are sharpened
-    by, and of the orthophoto."""
+    """What falls into pieces, each numbered from 0: photos, pairs of photos, tiles of the surface, tiles of the orthophoto."""
 
     FEATURES = "features"
     PAIRS = "surface: pairs"
     HEIGHTS = "surface: tiles"
-    DRAFTS = "surface: drafts"
     PICTURES = "ortho: tiles"
 
 
@@ -48,33 +46,25 @@ def files(
     """Surface and orthophoto on `grid`, put together from pieces; raises Away while some are missing."""
     (folder / "work").mkdir(exist_ok=True)
     workfiles.keep(folder / "work" / "grid", grid)
-    heights, rough = surface.SurfaceFiles.of(folder), edges.rough_folder(block, folder)
-    if not heights.whole:
-        first = surface.SurfaceFiles.of(rough)
-        if not first.whole:
-            rough.mkdir(exist_ok=True)
-            laid = surface.Plan.load(block, grid, rough)
-            _need(Stage.PAIRS, (laid.patch(pair) for pair in laid.pairs))
-            _need(Stage.HEIGHTS, (laid.layers(n) for n in range(len(laid.tiles))))
-            first = surface.finish(laid, rough, surface.tiles_made(laid))
-        draft = _picture(Stage.DRAFTS, block, first, grid, rough, progress)
-        heights = edges.sharpen(first, draft.ortho, grid, folder, progress)
-    return heights, _picture(Stage.PICTURES, block, heights, grid, folder, progress)
-
-
-def _picture(
-    stage: Stage, block: Block, heights: surface.SurfaceFiles, grid: Grid, folder: Path, progress: Progress
-) -> orthorectify.OrthoFiles:
-    """The orthophoto over some heights, put together from the pieces of a stage."""
-    picture = orthorectify.OrthoFiles.of(folder)
-    if picture.whole:
-        return picture
-    plan = orthorectify.Plan.load(block, heights.surface, grid, folder)
-    if plan is None:
-        plan = orthorectify.Plan.of(block, heights.surface, grid, folder, progress, confidence=heights.confidence)
-        plan.keep()
-    _need(stage, (plan.picture(n) for n in range(len(plan.tiles))))
-    return orthorectify.finish(plan, folder, orthorectify.painted(plan))
+    heights, picture = surface.SurfaceFiles.of(folder), orthorectify.OrthoFiles.of(folder)
+    if heights.whole and picture.whole:
+        return heights, picture
+    rough = edges.rough_folder(block, folder)
+    first = surface.SurfaceFiles.of(rough)
+    if not first.whole:
+        rough.mkdir(exist_ok=True)
+        laid = surface.Plan.load(block, grid, rough)
+        _need(Stage.PAIRS, (laid.patch(pair) for pair in laid.pairs))
+        _need(Stage.HEIGHTS, (laid.layers(n) for n in range(len(laid.tiles))))
+        first = surface.finish(laid, rough, surface.tiles_made(laid))
+    if not picture.whole:
+        plan = orthorectify.Plan.load(block, first.surface, grid, folder)
+        if plan is None:
+            plan = orthorectify.Plan.of(block, first.surface, grid, folder, progress, confidence=first.confidence)
+            plan.keep()
+        _need(Stage.PICTURES, (plan.picture(n) for n in range(len(plan.tiles))))
+        picture = orthorectify.finish(plan, folder, orthorectify.painted(plan))
+    return edges.sharpen(first, picture.ortho, grid, folder, progress), picture
 
 
 def make(
@@ -111,12 +101,9 @@ def _heights(block: Block, grid: Grid, folder: Path, numbers: range, progress: P
     surface.heights(surface.Plan.load(block, grid, edges.rough_folder(block, folder)), numbers, progress)
 
 
-def _drafts(block: Block, grid: Grid, folder: Path, numbers: range, progress: Progress) -> None:
-    _pictures(block, grid, edges.rough_folder(block, folder), numbers, progress)
-
-
 def _pictures(block: Block, grid: Grid, folder: Path, numbers: range, progress: Progress) -> None:
-    plan = orthorectify.Plan.load(block, surface.SurfaceFiles.of(folder).surface, grid, folder)
+    rough = surface.SurfaceFiles.of(edges.rough_folder(block, folder))
+    plan = orthorectify.Plan.load(block, rough.surface, grid, folder)
     if plan is None:
         raise SurveyError(f"{folder}: nobody has decided yet who paints what: build the survey again")
     orthorectify.paint(plan, numbers, progress)
@@ -125,7 +112,6 @@ def _pictures(block: Block, grid: Grid, folder: Path, numbers: range, progress: 
 _TILED: dict[Stage, Callable[[Block, Grid, Path, range, Progress], None]] = {
     Stage.PAIRS: _pairs,
     Stage.HEIGHTS: _heights,
-    Stage.DRAFTS: _drafts,
     Stage.PICTURES: _pictures,
 }
 

@@ -342,13 +342,12 @@ Maker = Callable[[Block, Grid, Path, Progress], Files]
 
 
 def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> Files:
-    heights = surface.SurfaceFiles.of(folder)
-    if not heights.whole:
-        rough = edges.rough_folder(block, folder)
-        first = surface.build(block, grid, rough, progress)
-        draft = orthorectify.build(block, first.surface, grid, rough, progress, confidence=first.confidence)
-        heights = edges.sharpen(first, draft.ortho, grid, folder, progress)
-    return heights, orthorectify.build(block, heights.surface, grid, folder, progress, confidence=heights.confidence)
+    heights, picture = surface.SurfaceFiles.of(folder), orthorectify.OrthoFiles.of(folder)
+    if heights.whole and picture.whole:
+        return heights, picture
+    rough = surface.build(block, grid, edges.rough_folder(block, folder), progress)
+    picture = orthorectify.build(block, rough.surface, grid, folder, progress, confidence=rough.confidence)
+    return edges.sharpen(rough, picture.ortho, grid, folder, progress), picture
 
 
 def _stands_alone(block: Block, reference: Survey) -> bool:

@@ -22,9 +22,9 @@ from imagery.errors import ReconstructionError
 from imagery.photos import Photo
 from imagery.reconstruct import View
 
-# Within a flight a drone holds its barometric height to a decimetre or two. Nothing else in a nadir block with one heading keeps a
-# wrong radial distortion from doming it: with a metre here, the cameras of a real flight fanned out by five degrees in 100 m.
-_BAROMETER_SIGMA_M = 0.15
+# Within a flight a drone holds its barometric height to a few decimetres. Nothing else in a nadir block with one heading keeps a wrong
+# radial distortion from doming it: with a metre here, the cameras of a real flight fanned out by five degrees in 100 m.
+_BAROMETER_SIGMA_M = 0.3
 _LANDED_S = 180.0
 _GIMBAL_SIGMA_RAD = math.radians(1.0)
 _INDEPENDENT = 4.0

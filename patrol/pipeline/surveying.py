@@ -44,7 +44,7 @@ SPACE_FLOOR_BYTES = 200_000_000
 ORDER = "order"
 
 # Photos, pairs or tiles in one piece of work: so many that reading the block again for each piece does not count.
-_RUN = {Stage.FEATURES: 24, Stage.PAIRS: 24, Stage.HEIGHTS: 16, Stage.DRAFTS: 16, Stage.PICTURES: 16}
+_RUN = {Stage.FEATURES: 24, Stage.PAIRS: 24, Stage.HEIGHTS: 16, Stage.PICTURES: 16}
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def test_two_workers_make_the_same_survey_as_one(
         with worker(work.settings), worker(work.settings):
             survey_ = finished(work, job)
         made = pieces(work, job)
-        assert {p.stage for p in made} == {"features", "surface: pairs", "surface: tiles", "surface: drafts", "ortho: tiles"}
+        assert {p.stage for p in made} == {"features", "surface: pairs", "surface: tiles", "ortho: tiles"}
         assert all(p.state is JobState.DONE and p.done == p.total for p in made)
         logs = [p.read_text() for p in work.settings.home.glob("worker-*.log")]
         assert all(log.count("succeeded in") > 3 for log in logs)
