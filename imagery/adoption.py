@@ -35,7 +35,7 @@ _DARK = 6  # a border that dark in all bands is no ground
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Where an orthophoto is to lie: the area, its grid, what is known of the picture, and the reference's files."""
+    """Where an orthophoto is to lie: the area, its grid, what is known of the picture, the reference's files; and how it is packed."""
 
     area: Area
     grid: Grid
@@ -44,6 +44,7 @@ class Wanted:
     reference_ortho: Path | None = None
     reference_surface: Path | None = None
     reference_gsd_m: float = 0.05
+    compression: raster.Compression = "jpeg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def adopt(ortho: Path, surface: Path | None, wanted: Wanted, folder: Path, progr
     native = math.sqrt(abs(float(np.linalg.det(place[:, :2]))))
     target = folder / "ortho.tif"
     if not target.exists():
-        raster.write_cog(target, grid, _warped(picture, place, drift, grid, native, progress))
+        tiles = _warped(picture, place, drift, grid, native, progress)
+        raster.write_cog(target, grid, tiles, compression=wanted.compression)
     heights = None
     if surface is not None:
         shift = composed(place, inverted(own)) if own is not None else None

@@ -107,7 +107,7 @@ def _write(name: str, source: Path, target: Path, grid: Grid, right: float, down
         shutil.copyfile(source, target)  # as it was built, to the byte
         return
     if name == "ortho":
-        raster.write_cog(target, grid, _pictures(source, grid, right, down))
+        raster.write_cog(target, grid, _pictures(source, grid, right, down), compression=raster.compression_of(source))
         return
     with raster.reading(source) as file, raster.written(target, grid, dtype, nodata=nodata) as out:
         for window in grid.tiles(_TILE):

@@ -54,6 +54,7 @@ _COMPRESSION: dict[Compression, dict[str, Any]] = {
     "webp": {"compress": "WEBP", "quality": 90},
     "lossless": {"compress": "DEFLATE", "predictor": "YES", "level": 6},
 }
+_LOSSY: tuple[Compression, ...] = ("jpeg", "webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,13 @@ def write_cog(
     return path
 
 
+def compression_of(path: Path) -> Compression:
+    """How an orthophoto's colours are packed; what is neither JPEG nor WEBP has lost nothing."""
+    with opened(path) as file:
+        packed = str(file.compression).rpartition(".")[2].lower()
+    return next((c for c in _LOSSY if c in packed), "lossless")
+
+
 def blank(path: Path, outline: BaseGeometry) -> None:
     """Make every cell that an outline of the file's frame touches unknown, in the file and its overviews, for good.
 
@@ -296,13 +304,12 @@ def blank(path: Path, outline: BaseGeometry) -> None:
     """
     grid = grid_of(path)
     with opened(path) as file:
-        dtype, nodata, bands, packed = str(file.dtypes[0]), file.nodata, int(file.count), str(file.compression).rpartition(".")[2]
+        dtype, nodata, bands = str(file.dtypes[0]), file.nodata, int(file.count)
         layout = file.tags(ns="IMAGE_STRUCTURE").get("LAYOUT")
     with reading(path) as old:
         tiles = _blanked(old, grid, outline, 0 if nodata is None else nodata)
         if layout == "COG":
-            how: Compression = next((c for c in ("jpeg", "webp") if c in packed.lower()), "lossless")
-            write_cog(path, grid, tiles, compression=how)
+            write_cog(path, grid, tiles, compression=compression_of(path))
             return
         with written(path, grid, dtype, bands=bands, nodata=nodata) as out:
             for window, values, known in tiles:

@@ -15,6 +15,7 @@ from geo.progress import Progress, silent
 from imagery import edges, orthorectify, surface, workfiles
 from imagery.errors import SurveyError
 from imagery.photos import Photo
+from imagery.raster import Compression
 from imagery.reconstruct import Block, Reconstructor
 
 
@@ -41,7 +42,7 @@ def features(photos: Sequence[Photo], folder: Path) -> None:
 
 
 def files(
-    block: Block, grid: Grid, folder: Path, progress: Progress = silent
+    block: Block, grid: Grid, folder: Path, progress: Progress = silent, *, compression: Compression = "jpeg"
 ) -> tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]:
     """Surface and orthophoto on `grid`, put together from pieces; raises Away while some are missing."""
     (folder / "work").mkdir(exist_ok=True)
@@ -63,7 +64,7 @@ def files(
             plan = orthorectify.Plan.of(block, first.surface, grid, folder, progress, confidence=first.confidence)
             plan.keep()
         _need(Stage.PICTURES, (plan.picture(n) for n in range(len(plan.tiles))))
-        picture = orthorectify.finish(plan, folder, orthorectify.painted(plan))
+        picture = orthorectify.finish(plan, folder, orthorectify.painted(plan), compression=compression)
     return edges.sharpen(first, picture.ortho, grid, folder, progress), picture
 
 

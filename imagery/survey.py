@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from imagery.control import Control, ControlReport
 from imagery.errors import ControlError, SurveyError
 from imagery.photos import Photo
 from imagery.quality import Quality
+from imagery.raster import Compression as Compression  # noqa: PLC0414 - who orders a survey knows it from here
+from imagery.raster import compression_of
 from imagery.reasons import Reason, read_all
 from imagery.reconstruct import Block, Method, Reconstructor
 
@@ -49,7 +52,7 @@ class Survey:
     and the surface over it; `ground_bridged`: uint8 1 where the ground was not seen. `flags`: uint8 bits where the ortho may show
     something else, `certainty`: uint8 per cent (see `flags.FlagFiles`). `off_nadir`: uint8 degrees. `source`: uint16 number
     of the block's view. `residual`: map of the shifts against the reference. `block`: the block's folder. None for what an adopted
-    ortho does not have.
+    ortho does not have. `compression`: how the ortho is packed.
     """
 
     id: str
@@ -74,6 +77,7 @@ class Survey:
     residual: Path | None = None
     block: Path | None = None
     reference_id: str | None = None
+    compression: Compression = "jpeg"
 
     def save(self) -> Survey:
         """Write `survey.json` into the survey's folder, paths relative to it; the same survey comes back."""
@@ -94,6 +98,7 @@ class Survey:
             "quality": asdict(self.quality),
             "photos": self.photos,
             "reference_id": self.reference_id,
+            "compression": self.compression,
         }
         for name in _PATHS:
             path: Path | None = getattr(self, name)
@@ -131,6 +136,7 @@ class Survey:
                 quality=Quality(**quality),
                 photos=record["photos"],
                 reference_id=record["reference_id"],
+                compression=record.get("compression", "jpeg"),  # records of before there was a choice
                 **paths,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -158,6 +164,7 @@ def build(
     control: Control | None = None,
     survey_id: str | None = None,
     gsd_m: float | None = None,
+    compression: Compression = "jpeg",
     shared: bool = False,
     progress: Progress = silent,
 ) -> Survey:
@@ -172,7 +179,7 @@ def build(
     if (folder / RECORD).exists():
         return Survey.load(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    make = sharing.files if shared else _files
+    make: Maker = partial(sharing.files if shared else _files, compression=compression)
     if control is not None:
         if control.frame != area.frame:
             raise ControlError(f"{control.source}: read in EPSG:{control.frame.epsg}, the area works in EPSG:{area.frame.epsg}")
@@ -217,6 +224,7 @@ def build(
         residual=folder / "residual.json" if shifts is not None else None,
         block=folder / "block",
         reference_id=reference.id if reference is not None else None,
+        compression=compression_of(picture.ortho),
     ).save()
 
 
@@ -231,6 +239,7 @@ def adopt(
     survey_id: str | None = None,
     gsd_m: float | None = None,
     centre: LonLat | None = None,
+    compression: Compression = "jpeg",
     progress: Progress = silent,
 ) -> Survey:
     """A finished orthophoto of any program (GeoTIFF, JPEG or PNG) to a survey on the area's grid.
@@ -247,7 +256,7 @@ def adopt(
     else:
         own = adoption.own_gsd_m(ortho, area.frame)
         grid = area.grid(_gsd(area, gsd_m or own or area.gsd_m))
-    wanted = adoption.Wanted(area, grid, gsd_m, centre or area.centre)
+    wanted = adoption.Wanted(area, grid, gsd_m, centre or area.centre, compression=compression)
     if reference is not None:
         wanted = replace(
             wanted, reference_ortho=reference.ortho, reference_surface=reference.surface, reference_gsd_m=reference.quality.gsd_m
@@ -273,6 +282,7 @@ def adopt(
         ground_bridged=bare.bridged if bare is not None else None,
         residual=folder / "residual.json" if shifts is not None else None,
         reference_id=reference.id if reference is not None else None,
+        compression=compression_of(found.ortho),
     ).save()
 
 
@@ -341,12 +351,14 @@ Files = tuple[surface.SurfaceFiles, orthorectify.OrthoFiles]
 Maker = Callable[[Block, Grid, Path, Progress], Files]
 
 
-def _files(block: Block, grid: Grid, folder: Path, progress: Progress) -> Files:
+def _files(block: Block, grid: Grid, folder: Path, progress: Progress, *, compression: Compression) -> Files:
     heights, picture = surface.SurfaceFiles.of(folder), orthorectify.OrthoFiles.of(folder)
     if heights.whole and picture.whole:
         return heights, picture
     rough = surface.build(block, grid, edges.rough_folder(block, folder), progress)
-    picture = orthorectify.build(block, rough.surface, grid, folder, progress, confidence=rough.confidence)
+    picture = orthorectify.build(
+        block, rough.surface, grid, folder, progress, confidence=rough.confidence, compression=compression
+    )
     return edges.sharpen(rough, picture.ortho, grid, folder, progress), picture
 
 

@@ -32,6 +32,9 @@ app.command("retention")(keeping.retention)
 app.command("catalogue")(keeping.catalogue)
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+Lossless = Annotated[
+    bool, typer.Option("--lossless", help="keep every pixel of the orthophoto as it is; the file is several times larger")
+]
 BY = "cli"
 
 
@@ -163,6 +166,7 @@ def ingest(
     use: Annotated[
         list[str] | None, typer.Option(help="what screening may not set aside: a reason (blur), height_drift, or a photo's name")
     ] = None,
+    lossless: Lossless = False,
     json_: Json = False,
 ) -> None:
     """Photos to a survey, registered into the area's reference."""
@@ -180,6 +184,7 @@ def ingest(
             control=control,
             checks=check or (),
             completes=completes,
+            compression="lossless" if lossless else "jpeg",
             progress=progress,
         )
     for note in done.notes:
@@ -197,6 +202,7 @@ def upload(
     login: Annotated[str, typer.Option(envvar="PATROL_LOGIN", prompt=True, help="your login on the server")] = "",
     password: Annotated[str, typer.Option(envvar="PATROL_PASSWORD", prompt=True, hide_input=True, help="your password")] = "",
     finish: Annotated[bool, typer.Option(help="start the ingest when all is there")] = True,
+    lossless: Lossless = False,
     wait: Annotated[bool, typer.Option("--wait", help="wait for the survey and say its quality")] = False,
     json_: Json = False,
 ) -> None:
@@ -205,7 +211,9 @@ def upload(
 
     server = sender.Server(url, login, password)
     with terminal.bar(json_) as progress:
-        done = sender.send_folder(server, photos, area, _day(day), flight_id=flight, finish=finish, progress=progress)
+        done = sender.send_folder(
+            server, photos, area, _day(day), flight_id=flight, finish=finish, lossless=lossless, progress=progress
+        )
         told = sender.follow(server, done.upload["id"], progress) if wait and finish else done.upload
     for name, why in done.refused:
         terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False, markup=True)
@@ -247,13 +255,24 @@ def ingest_ortho(
     day: Annotated[str | None, typer.Option("--date")] = None,
     surface: Annotated[Path | None, typer.Option(help="surface model beside it")] = None,
     gsd_m: Annotated[float | None, typer.Option(help="metres per pixel, where the file does not say")] = None,
+    lossless: Lossless = False,
     json_: Json = False,
 ) -> None:
     """A finished orthophoto to a survey, registered to the area's reference."""
     from patrol.pipeline import surveying
 
     with _work() as work, terminal.bar(json_) as progress:
-        done = surveying.adopt(work, ortho, area, _day(day), by=BY, surface=surface, gsd_m=gsd_m, progress=progress)
+        done = surveying.adopt(
+            work,
+            ortho,
+            area,
+            _day(day),
+            by=BY,
+            surface=surface,
+            gsd_m=gsd_m,
+            compression="lossless" if lossless else "jpeg",
+            progress=progress,
+        )
     _say_survey(done, (), json_)
 
 

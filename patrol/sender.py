@@ -214,9 +214,11 @@ def send_folder(
     *,
     flight_id: str | None = None,
     finish: bool = True,
+    lossless: bool = False,
     progress: Progress = silent,
 ) -> Sent:
-    """All photos of a folder to a server, then the job that makes a survey of them. Running it again goes on where it stopped.
+    """All photos of a folder to a server, then the job that makes a survey of them, `lossless` if it shall keep every pixel. Running it
+    again goes on where it stopped.
 
     Raises SendError; what was sent is kept.
     """
@@ -250,7 +252,8 @@ def send_folder(
             hands.shutdown(cancel_futures=True)
             raise
     path = f"/api/uploads/{upload['id']}"
-    told = server.ask("POST", f"{path}/finish") if finish else server.ask("GET", path)
+    how = {"lossless": True} if lossless else None
+    told = server.ask("POST", f"{path}/finish", how) if finish else server.ask("GET", path)
     seconds = time.monotonic() - began
     return Sent(told, told["files"], told["size_bytes"], sending.there, tuple(sorted(sending.refused)), seconds)
 

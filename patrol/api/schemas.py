@@ -452,6 +452,14 @@ class UploadDeclare(Wire):
     files: list[UploadFileIn] = Field(min_length=1, max_length=500)
 
 
+class UploadFinish(Wire):
+    """How the survey is made of what was sent: `lossless` keeps every pixel of the orthophoto, in a file several times larger; where
+    nothing is said, a job that is tried again is as it was.
+    """
+
+    lossless: bool | None = None
+
+
 class UploadFileOut(Wire):
     """What became of a declared file; a wanted one is to be sent from the byte `received` on."""
 

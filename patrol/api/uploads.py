@@ -175,19 +175,24 @@ async def _gathered(request: Request) -> AsyncIterator[bytes]:
 
 
 @router.post("/{upload_id}/finish", operation_id="finish_upload")
-def finish_upload(upload_id: str, work: Work, user: Ingester) -> wire.UploadOut:
+def finish_upload(upload_id: str, work: Work, user: Ingester, body: wire.UploadFinish | None = None) -> wire.UploadOut:
     """All is here: a job makes a survey of it. May be asked again, which also tries a job again that failed."""
     upload = uploading.ready(work, upload_id, by=user.id)
+    compression = "jpeg"
     if upload.job_id is not None:
         with work.database.read() as session:
             job = jobs.shelf.find(session, upload.job_id)
         if job is not None and (not job.state.is_over or job.state is JobState.DONE):
             return _told(work, [upload])[0]
+        if job is not None:
+            compression = job.args.get("compression", compression)
+    if body is not None and body.lossless is not None:
+        compression = "lossless" if body.lossless else "jpeg"
     made = tasks.submit(
         tasks.make_app(work.settings),
         work.database,
         "ingest_upload",
-        {"upload_id": upload.id, "by": user.id},
+        {"upload_id": upload.id, "by": user.id, "compression": compression},
         by=user.id,
         clock=work.clock,
         key=f"upload:{upload.id}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from geo.times import Clock
 from imagery.nudging import Nudge
+from imagery.survey import Compression
 from patrol import uploads
 from patrol.database import Database
 from patrol.jobs import Context, Piece, Spread, housekeeper, job
@@ -35,6 +36,7 @@ def ingest(
     control: str | None = None,
     checks: Sequence[str] = (),
     use: Sequence[str] = (),
+    compression: Compression = "jpeg",
     survey_id: str | None = None,
 ) -> Mapping[str, Any] | Spread:
     """Photos of a folder to a survey; a large one in pieces, `survey_id` being the one that was begun."""
@@ -51,6 +53,7 @@ def ingest(
         control=Path(control) if control else None,
         checks=checks,
         use=use,
+        compression=compression,
         progress=context.progress,
         shared=True,
     )
@@ -58,7 +61,9 @@ def ingest(
 
 
 @job("ingest_upload")
-def ingest_upload(context: Context, *, upload_id: str, by: str, survey_id: str | None = None) -> Mapping[str, Any] | Spread:
+def ingest_upload(
+    context: Context, *, upload_id: str, by: str, compression: Compression = "jpeg", survey_id: str | None = None
+) -> Mapping[str, Any] | Spread:
     """Photos of a finished upload to a survey, as `ingest`. The folder is made of links and goes again; the contents stay in the blob
     store, and what a survey needs of them beside it.
     """
@@ -76,6 +81,7 @@ def ingest_upload(context: Context, *, upload_id: str, by: str, survey_id: str |
             upload.taken_on,
             by=by,
             flight_id=upload.flight_id,
+            compression=compression,
             progress=context.progress,
             shared=True,
         )

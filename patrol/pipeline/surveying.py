@@ -26,7 +26,7 @@ from imagery.errors import ControlError, ImageryError
 from imagery.photos import Photo
 from imagery.reasons import Reason
 from imagery.sharing import Stage
-from imagery.survey import Survey
+from imagery.survey import Compression, Survey
 from patrol import audit, records, repositories
 from patrol.pipeline import cataloguing, makeup, masking, sorting
 from patrol.pipeline.makeup import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
@@ -71,6 +71,7 @@ class Order:
     reference_id: str | None
     flight_id: str | None
     source: str
+    compression: Compression
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def ingest(
     control: Path | None = None,
     checks: Sequence[str] = (),
     completes: str | None = None,
+    compression: Compression = "jpeg",
     progress: Progress = silent,
 ) -> Ingested:
     """Photos of a folder to a survey of an area, registered into the area's reference if it has one.
@@ -112,7 +114,7 @@ def ingest(
     `control` is a file of ground control (see `imagery.controlfiles`), by default one that lies among the photos; points named in
     `checks` only measure.
     Photos of a make-up flight are built together with those of the survey that they complete (named, or told by the flight's mission)
-    into one new survey; the incomplete one stays as it was.
+    into one new survey; the incomplete one stays as it was. The same photos in another `compression` are another survey.
 
     Raises SurveyRefused with the reason; nothing that is stored is changed by a failure.
     """
@@ -127,6 +129,7 @@ def ingest(
         control=control,
         checks=checks,
         completes=completes,
+        compression=compression,
         progress=progress,
     )
     assert isinstance(done, Ingested)
@@ -145,6 +148,7 @@ def begin(
     control: Path | None = None,
     checks: Sequence[str] = (),
     completes: str | None = None,
+    compression: Compression = "jpeg",
     progress: Progress = silent,
     shared: bool = False,
 ) -> Ingested | Share:
@@ -172,7 +176,7 @@ def begin(
         raise SurveyRefused(f"{folder}: {len(left_out)} 个文件都不能用。 none of {len(left_out)} files can be used ({said})")
     old = makeup.photos_of(work, first) if first is not None else ()
     every = {p.sha256 for p in (*old, *chosen.accepted)}
-    survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])])
+    survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])], compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
@@ -187,7 +191,9 @@ def begin(
         raise SurveyRefused(_disk(err, building)) from err
     reference = _reference(work, earlier, survey_id)
     reference_id = reference.id if reference is not None else None
-    order = Order(survey_id, area_id, taken_on, photos, ground, left_out, chosen.notes, reference_id, flight_id, str(folder))
+    order = Order(
+        survey_id, area_id, taken_on, photos, ground, left_out, chosen.notes, reference_id, flight_id, str(folder), compression
+    )
     if shared and len(photos) >= work.settings.share_photos:
         workfiles.keep(building / ORDER, order)
         return go_on(work, survey_id, by=by, progress=progress)
@@ -244,6 +250,7 @@ def _built(
             survey_id=order.survey_id,
             reference=_record(work, order.reference_id),
             control=order.control,
+            compression=order.compression,
             reconstructor=work.reconstructor(),
             shared=shared,
             progress=progress,
@@ -285,6 +292,7 @@ def adopt(
     by: str,
     surface: Path | None = None,
     gsd_m: float | None = None,
+    compression: Compression = "jpeg",
     progress: Progress = silent,
 ) -> records.SurveyRecord:
     """A finished orthophoto of any program to a survey of an area, registered to the area's reference."""
@@ -295,7 +303,7 @@ def adopt(
     for path in given:
         if not path.is_file():
             raise SurveyRefused(f"{path}: there is no such file")
-    survey_id = _survey_id(area, taken_on, (_file_sha256(path) for path in given))
+    survey_id = _survey_id(area, taken_on, (_file_sha256(path) for path in given), compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
@@ -311,6 +319,7 @@ def adopt(
             survey_id=survey_id,
             reference=_reference(work, earlier, survey_id),
             gsd_m=gsd_m,
+            compression=compression,
             progress=progress,
         )
     except ImageryError as err:
@@ -357,8 +366,9 @@ def _order(building: Path) -> Order:
     return order
 
 
-def _survey_id(area: Area, taken_on: date, hashes: Iterable[str]) -> str:
-    content = hashlib.sha256("\n".join([area.id, *sorted(hashes)]).encode()).hexdigest()
+def _survey_id(area: Area, taken_on: date, hashes: Iterable[str], compression: Compression) -> str:
+    packed = [] if compression == "jpeg" else [compression]  # ids of before there was a choice stay
+    content = hashlib.sha256("\n".join([area.id, *sorted(hashes), *packed]).encode()).hexdigest()
     return f"{area.id}-{taken_on:%Y%m%d}-{content[:8]}"
 
 

@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from shapely.geometry import mapping, shape
 
 from flight.errors import PlanningError
-from geo.area import Area, AreaId
-from geo.frames import Frame, LonLat, Pose
+from geo.area import AreaId
+from geo.frames import LonLat
 from geo.grid import Grid
-from geo.progress import Progress, silent
-from imagery.control import Control
-from imagery.photos import Photo
-from imagery.reconstruct import Block, BlockStats, Method, View
 from patrol import demo, records, repositories
 from patrol.pipeline import areas, makeup, planning, surveying
 from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
 from tests.unit.imagery import stage
+from tests.unit.patrol.placed import AREA, PosesByPlace, jpeg
 
 START = date(2026, 3, 1)
-AREA = Area(AreaId("stage"), "stage", stage.FRAME.to_degrees(stage.grid(half_m=15.0).outline_m), gsd_m=0.1, epsg=stage.FRAME.epsg)
-
-
-@dataclass
-class PosesByPlace:
-    """A reconstructor that knows how each file was taken, by the name it was written under."""
-
-    poses: dict[str, Pose]
-    points: Block
-
-    def reconstruct(
-        self,
-        photos: Sequence[Photo],
-        frame: Frame,
-        workdir: Path,
-        *,
-        reference: Block | None = None,
-        control: Control | None = None,
-        progress: Progress = silent,
-    ) -> Block:
-        views = tuple(View(p.sha256, p.path, "c", self.poses[p.path.name.split("-")[-1]], 100) for p in photos)
-        stats = BlockStats(len(views), len(views), 0.4, 0.1, stage.HEIGHT_M, 0.5, Method.GIVEN)
-        return replace(self.points, views=views, stats=stats, folder=workdir)
-
-
-def _jpeg(pose: Pose, at: datetime) -> bytes:
-    place = stage.FRAME.lonlat(pose.x_m, pose.y_m)
-
-    def dms(degrees: float) -> tuple[float, float, float]:
-        return int(degrees), int(degrees * 60) % 60, round(degrees * 3600 % 60, 5)
-
-    exif = Image.Exif()
-    exif[0x0110] = "made"
-    gps = {1: "N", 2: dms(place.lat_deg), 3: "E", 4: dms(place.lon_deg), 5: 0, 6: stage.HEIGHT_M}
-    exif.get_ifd(0x8825).update(gps)
-    exif.get_ifd(0x8769).update({0x9003: f"{at:%Y:%m:%d %H:%M:%S}", 0x9011: "+00:00", 0xA405: 30, 0x920A: 5.0})
-    out = io.BytesIO()
-    Image.fromarray(stage.photograph(pose, stage.texture(), (stage.HOUSE,))).save(out, "JPEG", quality=92, exif=exif)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -87,7 +43,7 @@ def test_a_survey_with_a_gap_is_completed_by_the_photos_of_its_make_up_flight(
     for k, (name, pose) in enumerate(poses.items()):
         folder = folders[0] if pose.x_m < stage.CENTRE[0] - 6 else folders[1]
         folder.mkdir(exist_ok=True)
-        (folder / name).write_bytes(_jpeg(pose, noon + timedelta(seconds=3 * k)))
+        (folder / name).write_bytes(jpeg(pose, noon + timedelta(seconds=3 * k)))
     engine = PosesByPlace(poses, stage.block(tmp_path / "points", at=stage.poses(1, 2)))
     monkeypatch.setattr(Workplace, "reconstructor", lambda self: engine)
     first = surveying.ingest(work, folders[0], AREA.id, START, by="test").survey

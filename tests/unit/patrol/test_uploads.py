@@ -119,6 +119,25 @@ def test_photos_go_in_and_a_job_is_made_of_them(client: TestClient, work: Workpl
     assert {p.relative_to(laid).as_posix(): p.read_bytes() for p in laid.rglob("*") if p.is_file()} == dict(files)
 
 
+def test_how_the_survey_is_packed_is_said_once(client: TestClient, work: Workplace) -> None:
+    """With the finish; a job that failed is tried again as it was asked for, unless something else is said."""
+    upload = begin(client)
+    file = Sent("DJI_0001.JPG", picture(1))
+    declare(client, upload, file)
+    put(client, upload, file, file.content)
+
+    def packed(body: dict[str, Any] | None) -> str:
+        told = client.post(f"/api/uploads/{upload}/finish", json=body).json()
+        with work.database.write() as session:
+            job = jobs.shelf.get(session, told["job"]["id"])
+            jobs.cancel(session, job.id, by="test", clock=work.clock)
+        return str(job.args["compression"])
+
+    assert packed({"lossless": True}) == "lossless"
+    assert packed(None) == packed({}) == "lossless"
+    assert packed({"lossless": False}) == packed({}) == "jpeg"
+
+
 def test_what_is_in_the_store_is_not_asked_for_again(client: TestClient, work: Workplace) -> None:
     """A photo is known by its content, whatever its name and whoever brought it; a size that cannot be is refused."""
     file = Sent("DJI_0001.JPG", picture(1))

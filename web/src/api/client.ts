@@ -11,7 +11,12 @@ type Operation<P extends keyof paths, M extends "get" | "post"> = paths[P] exten
 type Answer<O> = O extends { responses: { 200: { content: { "application/json": infer T } } } } ? T : unknown;
 type InPath<O> = O extends { parameters: { path: infer T } } ? { path: T } : { path?: undefined };
 type InQuery<O> = O extends { parameters: { query?: infer T } } ? { query?: T } : { query?: undefined };
-type InBody<O> = O extends { requestBody: { content: { "application/json": infer T } } } ? { body: T } : { body?: undefined };
+type Json<T> = { content: { "application/json": T } };
+type InBody<O> = O extends { requestBody: Json<infer T> }
+  ? { body: T }
+  : O extends { requestBody?: infer B }
+    ? { body?: [B & {}] extends [Json<infer T>] ? ([B & {}] extends [never] ? undefined : T) : undefined }
+    : { body?: undefined };
 type Ask<O> = InPath<O> & InQuery<O> & InBody<O>;
 type Rest<T> = Record<never, never> extends T ? [ask?: T] : [ask: T];
 

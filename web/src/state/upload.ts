@@ -17,6 +17,7 @@ export type Phase = "choose" | "sending" | "paused" | "ask" | "over";
 interface State {
   areaId: string;
   day: string;
+  lossless: boolean;
   phase: Phase;
   offline: boolean;
   files: number;
@@ -32,7 +33,7 @@ interface State {
 
 const nothing = { offline: false, files: 0, bytes: 0, hashed: 0, stored: 0, before: 0, sent: 0, skipped: 0, speed: 0 };
 
-export const upload = reactive<State>({ areaId: "", day: "", phase: "choose", ...nothing, refused: [] });
+export const upload = reactive<State>({ areaId: "", day: "", lossless: false, phase: "choose", ...nothing, refused: [] });
 export const recent = ref<Upload[]>([]);
 export const current = shallowRef<Upload | null>(null);
 export const made = shallowRef<Survey | null>(null);
@@ -104,7 +105,9 @@ export async function run(): Promise<void> {
 export async function finish(): Promise<void> {
   if (!current.value) return;
   try {
-    show(await post("/api/uploads/{upload_id}/finish", { path: { upload_id: current.value.id } }));
+    // Said only where it is asked for: a job that failed is tried again as it was asked for the first time.
+    const body = upload.lossless ? { lossless: true } : undefined;
+    show(await post("/api/uploads/{upload_id}/finish", { path: { upload_id: current.value.id }, body }));
     items = [];
     await pollJobs();
   } catch (error) {

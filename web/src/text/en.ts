@@ -262,6 +262,8 @@ export const en: Record<keyof typeof zh, string> = {
   "upload.lead": "Drop the folder from the memory card: it becomes an orthophoto, and its quality is checked. A broken upload goes on where it stopped; photos that are there are not sent again.",
   "upload.area": "Area",
   "upload.day": "Day of the photos",
+  "upload.lossless": "Lossless",
+  "upload.losslessHint": "The orthophoto keeps every pixel as it is; its file is several times larger.",
   "upload.drop": "Drop the folder of photos here",
   "upload.kinds": "JPG, TIFF and PNG photos, and MRK, geo.txt and gcp_list.txt files of positions",
   "upload.chooseFolder": "Choose a folder",

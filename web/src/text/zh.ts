@@ -260,6 +260,8 @@ export const zh = {
   "upload.lead": "把存储卡里的照片文件夹拖进来，系统自动生成正射影像并检查质量。断网、关机后可接着传，已有的照片不会重传。",
   "upload.area": "巡查单元",
   "upload.day": "拍摄日期",
+  "upload.lossless": "无损影像",
+  "upload.losslessHint": "正射影像不做有损压缩，逐像素保留；文件约大数倍。",
   "upload.drop": "把照片文件夹拖到这里",
   "upload.kinds": "JPG、TIFF、PNG 照片，以及 MRK、geo.txt、gcp_list.txt 定位文件",
   "upload.chooseFolder": "选择文件夹",
