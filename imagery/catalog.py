@@ -62,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "thumbnail": Kind("缩略图 thumbnail", ("thumbnail",), WEBP),
     "quality": Kind("质量记录 quality record", ("metadata",), pystac.MediaType.JSON),
     "photos": Kind("原始照片清单与哈希 the photos and their hashes", ("metadata",), pystac.MediaType.JSON),
+    "control": Kind("像控点 ground control", ("metadata",), pystac.MediaType.JSON),
     "masks": Kind("遮蔽记录 what was burnt out", ("metadata",), pystac.MediaType.JSON),
 }
 _BY_SUFFIX = {".tif": _TIFF, ".json": "application/json", ".png": "image/png", ".webp": WEBP, ".laz": LAZ}

@@ -22,6 +22,8 @@ from imagery.reasons import Reason, read_all
 SURVEYED_SIGMA_M = 0.03
 """Of a place of which the file says nothing: what network RTK gives."""
 
+_SAME_M = 0.01  # between two files' words on one point: they round differently
+
 NOMINAL_SIGMA_M = 2.0
 """Of a height that stands for all points alike: ground that is called level is level within a storey."""
 
@@ -92,19 +94,39 @@ class Control:
             )
         return replace(self, points=tuple(replace(p, role=Role.CHECK) if p.name in names else p for p in self.points))
 
-    def of(self, photos: Sequence[Photo]) -> Control:
+    def beside(self, other: Control) -> Control:
+        """These points and another file's: a point that both name at one place has the marks of both, and the other's word where they
+        differ. A name that stands for two places is told apart by its file. Raises ControlError for another frame.
+        """
+        if other.frame != self.frame:
+            raise ControlError(f"{other.source}: read in EPSG:{other.frame.epsg}, {self.source} in EPSG:{self.frame.epsg}")
+        points = {p.name: p for p in self.points}
+        for point in other.points:
+            old = points.get(point.name)
+            if old is None:
+                points[point.name] = point
+            elif math.dist(old.place, point.place) < _SAME_M:
+                role = Role.CHECK if Role.CHECK in (old.role, point.role) else Role.CONTROL  # not every form can say which
+                points[point.name] = replace(point, marks=(*old.marks, *point.marks), role=role)
+            else:
+                name = f"{point.name} ({other.source})"
+                points[name] = replace(point, name=name)
+        return Control(self.frame, tuple(points.values()), f"{self.source}, {other.source}", (*self.notes, *other.notes))
+
+    def of(self, photos: Sequence[Photo], earlier: Sequence[Photo] = ()) -> Control:
         """The same with marks by the photos' hashes, so that files may be moved; marks in other photos are left out and said.
 
-        A mark names a photo by its file name, with or without ending and folders, in any case. Raises ControlError where a
-        name fits two photos, and when no mark is in any photo.
+        A mark names a photo by its file name, with or without ending and folders, in any case; among `earlier` photos (of another
+        flight, which counted from 1 as well) where none of `photos` has that name. Raises ControlError where a name fits two photos,
+        and when no mark is in any photo.
         """
-        hashes = _Names(photos)
+        hashes, before = _Names(photos), _Names(earlier)
         left_out: set[str] = set()
         points = []
         for point in self.points:
             marks = []
             for mark in point.marks:
-                found = hashes.find(mark.photo)
+                found = hashes.find(mark.photo) or before.find(mark.photo)
                 if len(found) > 1:
                     raise ControlError(
                         f"{self.source} 第 {mark.line} 行：照片名 {mark.photo} 对应 {len(found)} 张照片，请在名前写上文件夹。 "
@@ -114,7 +136,7 @@ class Control:
                     marks.append(replace(mark, photo=found[0]))
                 else:
                     left_out.add(mark.photo)
-            points.append(replace(point, marks=tuple(marks)))
+            points.append(replace(point, marks=tuple({m.photo: m for m in marks}.values())))  # the last word on each photo
         if not any(p.marks for p in points):
             raise ControlError(
                 f"{self.source}：所标照片（如 {sorted(left_out)[0]}）都不在本次照片中，请检查文件名。 "

@@ -17,7 +17,7 @@ from imagery.photos import Photo
 from imagery.survey import RECORD, Survey
 from imagery.thumbnail import thumbnail
 from patrol import records
-from patrol.pipeline import sorting
+from patrol.pipeline import groundcontrol, sorting
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -31,6 +31,7 @@ _SIDE_FILES = {
     "quality": RECORD,
     "photos": PHOTOS,
     "screening": sorting.RECORD,
+    "control": groundcontrol.RECORD,
     "masks": masks.RECORD,
     "thumbnail": THUMBNAIL,
     "cloud": "cloud.laz",

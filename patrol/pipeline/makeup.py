@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from geo.area import Area
+from imagery.control import Control
 from imagery.errors import ImageryError, PhotoError
 from imagery.photos import Photo, read_photo
 from imagery.reconstruct import Block
 from imagery.survey import Survey
 from patrol import records, repositories
+from patrol.pipeline import groundcontrol, originals, sorting
+from patrol.values import ValuesError
 from patrol.wiring import Workplace
 
 
@@ -36,25 +40,38 @@ def first_flight(session: Session, area: Area, completes: str | None, flight_id:
     return found
 
 
-def photos_of(work: Workplace, record: records.SurveyRecord) -> tuple[Photo, ...]:
-    """The photos that a survey was made of, read again from the kept originals. Raises SurveyRefused when one is gone."""
+@dataclass(frozen=True, slots=True)
+class First:
+    """What a make-up flight completes: photos with their places as side files and the flight's log told them, and the control they had."""
+
+    photos: tuple[Photo, ...] = ()
+    control: Control | None = None
+
+    @property
+    def named(self) -> tuple[Photo, ...]:
+        """The photos under the names they came with, as files of ground control call them."""
+        return tuple(replace(p, path=p.path.with_name(originals.own_name(p))) for p in self.photos)
+
+    def joined(self, more: Sequence[Photo]) -> tuple[Photo, ...]:
+        """Both flights' photos in order of time, each once."""
+        every = {p.sha256: p for p in (*self.photos, *more)}
+        return tuple(sorted(every.values(), key=lambda p: (p.taken_at.timestamp() if p.taken_at else 0.0, p.name)))
+
+
+def first_of(work: Workplace, record: records.SurveyRecord) -> First:
+    """The photos that a survey was made of, read again from the kept originals, and its control. Raises SurveyRefused when one is gone."""
     folder = work.settings.home / record.folder
     try:
         survey = Survey.load(folder)
         if survey.block is None:
             raise SurveyRefused(f"survey {record.id} was taken over as a finished orthophoto: it has no photos to complete")
         block = Block.load(survey.block)
-        originals = sorted({view.path.parent for view in block.views})
+        homes = sorted({view.path.parent for view in block.views})
         paths = [view.path for view in block.views]
         for name, _why in block.stats.unregistered:  # alone they fitted nowhere; beside the new photos they may
-            paths += [path for home in originals if (path := home / name).exists()]
-        return tuple(read_photo(path) for path in paths)
-    except (ImageryError, OSError) as err:
+            paths += [path for home in homes if (path := home / name).exists()]
+        photos = sorting.as_told(folder, [read_photo(path) for path in paths])
+        return First(photos, groundcontrol.kept(folder))
+    except (ImageryError, ValuesError, OSError) as err:
         kind = "a photo" if isinstance(err, PhotoError | OSError) else "a part"
         raise SurveyRefused(f"survey {record.id} cannot be completed, {kind} of it is gone ({err}): fly the whole area") from err
-
-
-def joined(first: Sequence[Photo], more: Sequence[Photo]) -> tuple[Photo, ...]:
-    """Both flights' photos in order of time, each once."""
-    every = {p.sha256: p for p in (*first, *more)}
-    return tuple(sorted(every.values(), key=lambda p: (p.taken_at.timestamp() if p.taken_at else 0.0, p.name)))

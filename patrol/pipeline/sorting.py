@@ -24,10 +24,16 @@ from imagery.remarks import HEIGHT_DRIFT
 from imagery.screening import Screening, Why, screen
 from imagery.survey import Survey
 from patrol import repositories
-from patrol.values import dump
+from patrol.pipeline import originals
+from patrol.values import dump, hints, load
 from patrol.wiring import Workplace
 
 RECORD = "screening.json"
+# What side files, the flight's log and screening tell of a photo beyond its own file: all that is lost with the card's folder.
+_TOLD = (
+    "place", "position_source", "ellipsoid_height_m", "height_trusted", "takeoff_height_m", "yaw_deg", "pitch_deg", "roll_deg",
+    "rtk_fixed", "position_sigma_m", "height_sigma_m", "receiver",
+)  # fmt: skip
 
 
 class UnknownUse(ValueError):
@@ -113,6 +119,22 @@ def sort(
     return Sorted(screening, reading.refused, (*notes, *screening.remarks), tuple(chosen), believed)
 
 
+def as_told(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Photos read again from their files, with what was told of them beside when the survey of this folder was made; a survey of before
+    that was kept says less. Raises ValuesError, OSError.
+    """
+    path = folder / RECORD
+    used = json.loads(path.read_text(encoding="utf-8"))["used"] if path.is_file() else []
+    lines = {line["sha256"]: line for line in used}
+    known = hints(Photo)
+
+    def told(photo: Photo) -> Photo:
+        line = lines.get(photo.sha256, {})
+        return replace(photo, **{name: load(known[name], line[name]) for name in _TOLD if name in line})
+
+    return tuple(told(photo) for photo in photos)
+
+
 def on_record(folder: Path, survey: Survey) -> Survey:
     """The survey with the remarks of its `screening.json` before its own reasons; saved, and the same when asked again."""
     path = folder / RECORD
@@ -144,14 +166,12 @@ def summary(folder: Path) -> dict[str, Any]:
 def _line(photo: Photo) -> dict[str, Any]:
     return dump(
         {
-            "name": photo.name,
+            "name": originals.own_name(photo),
             "sha256": photo.sha256,
             "taken_at": photo.taken_at,
-            "position_source": str(photo.position_source),
-            "place": photo.place,
             "own_place": photo.own_place,
-            "ellipsoid_height_m": photo.ellipsoid_height_m,
             "own_height_m": photo.own_height_m,
+            **{name: getattr(photo, name) for name in _TOLD},
         }
     )
 

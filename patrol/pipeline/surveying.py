@@ -7,28 +7,26 @@ workers at once, who share that folder: the home folder must be one file system,
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from geo.area import Area
 from geo.progress import Progress, silent
-from imagery import controlfiles, sharing, workfiles
+from imagery import sharing, workfiles
 from imagery import survey as surveys
 from imagery.control import Control
-from imagery.errors import ControlError, ImageryError
+from imagery.errors import ImageryError
 from imagery.photos import Photo
 from imagery.reasons import Reason
 from imagery.sharing import Stage
 from imagery.survey import Compression, Survey
 from patrol import audit, records, repositories
-from patrol.pipeline import cataloguing, makeup, masking, sorting
+from patrol.pipeline import cataloguing, groundcontrol, makeup, masking, originals, sorting
 from patrol.pipeline.makeup import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -159,12 +157,13 @@ def begin(
         first = makeup.first_flight(session, area, completes, flight_id)
     if not folder.is_dir():
         raise SurveyRefused(f"{folder}: there is no such folder")
+    old = makeup.first_of(work, first) if first is not None else makeup.First()
     try:
-        ground = _ground_control(control or controlfiles.own_of(folder), area, checks, found_there=control is None)
+        ground = groundcontrol.chosen(control, folder, area, checks, old.control)
         anchored = ground is not None or (bool(earlier) and earlier[0].record.get("block") is not None)
         chosen = sorting.sort(work, folder, area, flight_id=flight_id, use=use, anchored=anchored, progress=progress)
         if ground is not None:
-            ground = ground.of(chosen.accepted)  # by hash from here on: the originals are kept under other names
+            ground = ground.of(chosen.accepted, old.named)  # by hash from here on: originals are kept under other names
     except (ImageryError, sorting.UnknownUse) as err:
         raise SurveyRefused(str(err)) from err
     left_out = chosen.left_out
@@ -174,17 +173,18 @@ def begin(
     if not chosen.accepted:
         said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
         raise SurveyRefused(f"{folder}: {len(left_out)} 个文件都不能用。 none of {len(left_out)} files can be used ({said})")
-    old = makeup.photos_of(work, first) if first is not None else ()
-    every = {p.sha256 for p in (*old, *chosen.accepted)}
+    every = {p.sha256 for p in (*old.photos, *chosen.accepted)}
     survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])], compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return Ingested(there, left_out, chosen.notes, again=True)
-    building = _room(work, survey_id, _needed_bytes((*old, *chosen.accepted), area))
+    building = _room(work, survey_id, _needed_bytes((*old.photos, *chosen.accepted), area))
     try:
-        chosen.keep(building, old)
-        photos = makeup.joined(old, _keep_originals(work, area, taken_on, chosen.accepted, progress))
+        chosen.keep(building, old.photos)
+        if ground is not None:
+            groundcontrol.keep(building, ground)
+        photos = old.joined(originals.keep(work, area, taken_on, chosen.accepted, progress))
     except ImageryError as err:
         raise SurveyRefused(f"{folder}: {err}") from err
     except OSError as err:
@@ -262,25 +262,6 @@ def _built(
     stored = _put_in_place(work, area, survey, building, by=by, flight_id=order.flight_id, photos=order.photos)
     (_place(work, order.survey_id) / ORDER).unlink(missing_ok=True)
     return Ingested(stored, order.left_out, order.notes)
-
-
-def _ground_control(path: Path | None, area: Area, checks: Sequence[str], *, found_there: bool) -> Control | None:
-    """The control to use, and a word where nobody asked for it. Raises ControlError."""
-    if path is None:
-        if checks:
-            raise ControlError(
-                f"指定了检查点 {'、'.join(checks)}，但没有像控点文件。 Check points {', '.join(checks)} are named, but there is no control file"
-            )
-        return None
-    ground = controlfiles.read(path, area.frame).with_checks(checks)
-    if not found_there:
-        return ground
-    said = Reason(
-        "control_found",
-        f"照片文件夹里有像控点文件 {path.name}，已自动使用。",
-        f"The photos' folder holds ground control, {path.name}: it is used.",
-    )
-    return replace(ground, notes=(said, *ground.notes))
 
 
 def adopt(
@@ -405,33 +386,6 @@ def _room(work: Workplace, survey_id: str, needed_bytes: int) -> Path:
 def _disk(err: OSError, building: Path) -> str:
     said = err.strerror or str(err)
     return f"{building}: {said}; free some space or mend the disk, then ingest again: earlier surveys are untouched"
-
-
-def _keep_originals(
-    work: Workplace, area: Area, taken_on: date, photos: Sequence[Photo], progress: Progress
-) -> tuple[Photo, ...]:
-    """Originals beside the store under their hash and name: evidence must outlive the memory card."""
-    folder = work.settings.home / "photos" / area.id / f"{taken_on:%Y%m%d}"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for number, photo in enumerate(photos):
-        target = folder / f"{photo.sha256[:12]}-{photo.path.name}"
-        if not target.exists():
-            part = target.with_suffix(f".part{os.getpid()}")
-            _copy(work, photo.path, part)
-            part.replace(target)
-        kept.append(replace(photo, path=target))
-        progress(number + 1, len(photos), "originals")
-    return tuple(kept)
-
-
-def _copy(work: Workplace, source: Path, target: Path) -> None:
-    """A copy; of an uploaded or fetched photo a second name, because its file is the store's own and read-only."""
-    if work.settings.work_dir in source.parents:
-        with contextlib.suppress(OSError):  # another disk
-            os.link(source, target)
-            return
-    shutil.copyfile(source, target)
 
 
 def _put_in_place(

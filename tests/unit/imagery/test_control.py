@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,22 @@ def test_marks_find_their_photos_by_any_name(tmp_path: Path) -> None:
     assert told.points[0].marks[0].photo == "b" * 64
     with pytest.raises(ControlError, match="do the file names match"):
         control.of([photo("/card/x.jpg", "c" * 64)])
+
+
+def test_two_files_points_stand_beside_each_other(tmp_path: Path) -> None:
+    """One point in both has the marks of both; one name for two places is told apart; a name is sought among the newer photos first."""
+    first = controlfiles.read(written(tmp_path, GCP.format(frame="EPSG:32617", z="3.2"))).with_checks(["GCP2"])
+    old = [photo("/card/old/DJI_0065.JPG", "a" * 64)]
+    kept = first.of(old)
+    moved = tuple(replace(p, x_m=p.x_m + 5) if p.name == "GCP1" else p for p in first.points)
+    other = replace(first, points=moved, source="second.txt")
+    both = kept.beside(other)
+    assert [p.name for p in both.points] == ["GCP1", "GCP2", "GCP1 (second.txt)"]
+    assert both.points[1].role is Role.CHECK
+    found = both.of([photo("/card/new/DJI_0065.JPG", "b" * 64)], old)
+    assert [[m.photo[0] for m in p.marks] for p in found.points] == [["a"], ["a", "b"], ["b"]]
+    again = kept.beside(first).of([photo("/card/new/else.jpg", "c" * 64)], old)
+    assert [[m.photo[0] for m in p.marks] for p in again.points] == [["a"], ["a"]]
 
 
 def test_only_points_that_are_there_can_be_checks(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class PosesByPlace:
 
     poses: dict[str, Pose]
     points: Block
+    asked: list[tuple[tuple[Photo, ...], Control | None]] = field(default_factory=list)
 
     def reconstruct(
         self,
@@ -38,6 +39,7 @@ class PosesByPlace:
         control: Control | None = None,
         progress: Progress = silent,
     ) -> Block:
+        self.asked.append((tuple(photos), control))
         views = tuple(View(p.sha256, p.path, "c", self.poses[p.path.name.split("-")[-1]], 100) for p in photos)
         stats = BlockStats(len(views), len(views), 0.4, 0.1, stage.HEIGHT_M, 0.5, Method.GIVEN)
         return replace(self.points, views=views, stats=stats, folder=workdir)

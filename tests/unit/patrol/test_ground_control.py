@@ -13,7 +13,7 @@ from geo.area import Area, AreaId
 from geo.frames import LonLat, metric_frame
 from geo.grid import Grid
 from patrol import demo
-from patrol.pipeline import surveying
+from patrol.pipeline import groundcontrol, surveying
 from patrol.pipeline.areas import keep_area
 from patrol.pipeline.surveying import SurveyRefused
 from patrol.settings import Settings
@@ -60,7 +60,7 @@ def lines(area: Area) -> str:
 def test_control_among_the_photos_is_used_and_said(area: Area, photos: Path) -> None:
     """Nobody has to name a gcp_list.txt that lies in the folder, and nobody is left guessing that it was used."""
     (photos / "gcp_list.txt").write_text(lines(area))
-    found = surveying._ground_control(photos / "gcp_list.txt", area, ["B"], found_there=True)
+    found = groundcontrol.chosen(None, photos, area, ["B"])
     assert found is not None
     assert [n.code for n in found.notes] == ["control_found"]
     assert [str(p.role) for p in found.points] == ["control", "check"]

@@ -20,7 +20,7 @@ from geo.area import Area, AreaId
 from geo.times import FixedClock
 from patrol import audit, auth, intake, jobs
 from patrol.api.app import make_app
-from patrol.pipeline import areas, surveying, uploading
+from patrol.pipeline import areas, originals, uploading
 from patrol.records import UploadState
 from patrol.settings import Settings
 from patrol.uploads import uploads
@@ -342,10 +342,10 @@ def test_an_uploaded_photo_takes_its_room_on_the_disk_once(client: TestClient, w
     put(client, upload, file, file.content)
     laid = uploading.lay_out(work, upload) / file.name
     kept, elsewhere = tmp_path / "kept", tmp_path / "elsewhere.jpg"
-    surveying._copy(work, laid, kept)
+    originals.copy(work, laid, kept)
     assert kept.stat().st_ino == laid.stat().st_ino == work.blobs.local(file.sha256).stat().st_ino
     elsewhere.write_bytes(file.content)
-    surveying._copy(work, elsewhere, tmp_path / "copy")
+    originals.copy(work, elsewhere, tmp_path / "copy")
     assert (tmp_path / "copy").stat().st_ino != elsewhere.stat().st_ino
 
 
