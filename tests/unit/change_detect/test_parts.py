@@ -143,7 +143,9 @@ def test_score_counts_hits_once_and_lists_held_back_ones_apart() -> None:
 
 def test_register_labels_and_never_hides() -> None:
     """A permit under a candidate adds a sentence with share and excess; the candidate stays as it was."""
-    permit = Entry("P-1", EntryKind.PERMIT, box(0, 0, 20, 10), area_limit_m2=60.0, height_limit_m=2.0, valid_to=date(2026, 1, 1))
+    permit = Entry(
+        "P-1", EntryKind.BUILDING_PERMIT, box(0, 0, 20, 10), area_limit_m2=60.0, height_limit_m=2.0, valid_to=date(2026, 1, 1)
+    )
     found = candidate(box(10, 0, 30, 10))
     (label,) = Register([permit]).labels(found, DAY)
     assert label.share == pytest.approx(0.5)
