@@ -37,6 +37,7 @@ _ROUNDS = 2
 _BINS = 24
 _MOST_STEPS = 8  # cells looked at from the middle to the border; where cells are small, not every one is
 _TILE = 1024
+_CELL_M = 0.05  # no edge is better than this: on finer grids every second or third cell is asked
 _SIGMA_M = 0.5  # of a height that was taken over from a neighbour
 
 
@@ -53,8 +54,9 @@ def sharpen(rough: SurfaceFiles, ortho: Path, grid: Grid, folder: Path, progress
     files = SurfaceFiles.of(folder)
     if files.whole:
         return files
-    reach = _ROUNDS * math.ceil(_REACH_M / grid.gsd_m)
-    tiles = list(grid.tiles(_TILE))
+    k = _every(grid.gsd_m)
+    reach = k * _ROUNDS * math.ceil(_REACH_M / (k * grid.gsd_m))
+    tiles = list(grid.tiles(_TILE // k * k))
     with ExitStack() as stack:
         old = [stack.enter_context(raster.reading(p)) for p in (rough.surface, rough.sigma, rough.confidence, rough.filled)]
         picture = stack.enter_context(raster.reading(ortho))
@@ -66,11 +68,11 @@ def sharpen(rough: SurfaceFiles, ortho: Path, grid: Grid, folder: Path, progress
         )
         for done, tile in enumerate(tiles):
             wide = tile.grown(reach, grid)
+            at = Window(tile.row - wide.row, tile.col - wide.col, tile.rows, tile.cols).slices
             heights, spread, sure, bridged = (file.window(wide) for file in old)
             sharp = sharpened(heights, picture.window(wide), picture.mask(wide), sure, grid.gsd_m)
             with np.errstate(invalid="ignore"):
                 moved = np.abs(sharp - heights) > _MOVED_M
-            at = Window(tile.row - wide.row, tile.col - wide.col, tile.rows, tile.cols).slices
             surface.write(tile, sharp[at])
             sigma.write(tile, np.where(moved, np.maximum(spread, np.float32(_SIGMA_M)), spread)[at])
             confidence.write(tile, np.where(moved, np.uint8(0), sure)[at])
@@ -84,6 +86,25 @@ def sharpened(heights: Metres, colours: Bytes, shown: Mask, sure: Bytes, cell_m:
 
     Where the picture shows nothing (`shown` False) heights stay.
     """
+    k = _every(cell_m)
+    if k > 1:
+        rows, cols = heights.shape
+        at = np.ix_(*(np.minimum(np.arange(-(-n // k)) * k + k // 2, n - 1) for n in (rows, cols)))
+        coarse = np.ascontiguousarray(heights[at])
+        sharp = _sharpened(coarse, colours[at], shown[at], sure[at], k * cell_m)
+        with np.errstate(invalid="ignore"):
+            change = np.where(np.abs(sharp - coarse) > _MOVED_M, sharp, np.float32(np.nan))
+        fine = change.repeat(k, axis=0).repeat(k, axis=1)[:rows, :cols]
+        out: Metres = np.where(np.isnan(fine), heights, fine)
+        return out
+    return _sharpened(heights, colours, shown, sure, cell_m)
+
+
+def _every(cell_m: float) -> int:
+    return max(1, int(_CELL_M / cell_m))
+
+
+def _sharpened(heights: Metres, colours: Bytes, shown: Mask, sure: Bytes, cell_m: float) -> Metres:
     reach = math.ceil(_REACH_M / cell_m)
     stride = max(1, -(-reach // _MOST_STEPS))
     weights = np.maximum(np.where(sure > 100, 0, sure), _UNSURE).astype(np.float32) / np.float32(100)

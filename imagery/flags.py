@@ -8,8 +8,9 @@ comparison of two surveys does not take another lean for a change.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,14 @@ def build(block: Block, layers: Layers, grid: Grid, folder: Path, progress: Prog
         )
         flags = stack.enter_context(raster.written(files.flags, grid, "uint8", nodata=UNKNOWN))
         certainty = stack.enter_context(raster.written(files.certainty, grid, "uint8", nodata=UNKNOWN))
+        heights = stack.enter_context(_heights(surface, tiles, cells, grid, folder))
         for done, tile in enumerate(tiles):
             wide, fine = tile.grown(margin, cells), _finer(tile, k, grid)
-            z = surface.window(_finer(wide, k, grid)) - np.float32(block.offset_m[2])
+            z = heights[wide.slices] - np.float32(block.offset_m[2])
             views = _thinned(source.window(fine), k, tile.rows, tile.cols)
             sure = confidence.window(fine)
             near = _near(outlines, cells.part(tile))
-            bits, angle, seen = _judged(z, views, tile, wide, cells, k, projectors, near, block.offset_m, grid.gsd_m)
+            bits, angle, seen = _judged(z, views, tile, wide, cells, projectors, near, block.offset_m, grid.gsd_m)
             at = slice(0, fine.rows), slice(0, fine.cols)
             bits, seen = (layer.repeat(k, axis=0).repeat(k, axis=1)[at] for layer in (bits, seen))
             angle = angle.repeat(k, axis=0).repeat(k, axis=1)[at]
@@ -121,6 +123,17 @@ def build(block: Block, layers: Layers, grid: Grid, folder: Path, progress: Prog
             flags.write(fine, bits)
             progress(done + 1, len(tiles), "ortho: flags")
     return files
+
+
+@contextmanager
+def _heights(surface: raster.Reader, tiles: Sequence[Window], cells: Grid, grid: Grid, folder: Path) -> Iterator[Metres]:
+    """The surface at the middle of every cell, on disk: each tile looks thirty metres beyond its own, and reads nothing twice."""
+    k = round(cells.gsd_m / grid.gsd_m)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".flags-", suffix=".part") as file:
+        heights = np.memmap(file, np.float32, "w+", shape=cells.shape)
+        for tile in tiles:
+            heights[tile.slices] = _thinned(surface.window(_finer(tile, k, grid)), k, tile.rows, tile.cols)
+        yield heights
 
 
 def _finer(tile: Window, k: int, grid: Grid) -> Window:
@@ -152,14 +165,13 @@ def _judged(
     tile: Window,
     wide: Window,
     cells: Grid,
-    k: int,
     projectors: Sequence[Projector],
     near: Ints,
     offset_m: tuple[float, float, float],
     gsd_m: float,
 ) -> tuple[Bytes, Metres, Bytes]:
     """Bits, angle off straight down in radians (NaN where nobody paints) and free views of one tile's cells."""
-    middle = mosaic.without_gaps(_thinned(z, k, wide.rows, wide.cols))
+    middle = mosaic.without_gaps(z)
     reach = max(1, round(_EDGE_M / cells.gsd_m))
     square = np.ones((2 * reach + 1,) * 2, np.uint8)
     high, low = cv2.dilate(middle, square), cv2.erode(middle, square)

@@ -153,15 +153,17 @@ def tiles_made(plan: Plan) -> Iterator[tuple[int, Layers]]:
 
 
 def finish(plan: Plan, folder: Path, made: Iterable[tuple[int, Layers]]) -> SurfaceFiles:
-    """All tiles to the four rasters in `folder`; the work files are let go."""
+    """All tiles to the four rasters in `folder`, which are work files themselves until `edges` has sharpened them; the tiles are let go."""
     files = SurfaceFiles.of(folder)
     k = round(plan.cells.gsd_m / plan.grid.gsd_m)
     with ExitStack() as stack:
         surface, sigma = (
-            stack.enter_context(raster.written(p, plan.grid, "float32", nodata=math.nan)) for p in (files.surface, files.sigma)
+            stack.enter_context(raster.written(p, plan.grid, "float32", nodata=math.nan, packing="zstd"))
+            for p in (files.surface, files.sigma)
         )
         confidence, filled = (
-            stack.enter_context(raster.written(p, plan.grid, "uint8", nodata=UNKNOWN)) for p in (files.confidence, files.filled)
+            stack.enter_context(raster.written(p, plan.grid, "uint8", nodata=UNKNOWN, packing="zstd"))
+            for p in (files.confidence, files.filled)
         )
         for number, (fine, *coarse) in made:
             window = plan.window(plan.tiles[number])

@@ -23,9 +23,12 @@ from imagery.engines import features
 from imagery.engines.features import Features
 
 SEED = 1
-_COARSE = (1000, 2500, 5000)  # keypoints compared all with all, step by step until they agree on a map
+_COARSE = (1000, 2500)  # keypoints compared all with all, step by step until they agree on a map; more have hardly ever agreed
 _COARSE_LEAST = 12  # agreeing matches below which the coarse map is chance
-_REACH = 0.05  # of the longer side: how far relief and turned photos move a point off the map
+_REACH = (
+    0.01,
+    0.05,
+)  # of the longer side: how far relief and turned photos may move a point off the map, on flat and on steep ground
 _RATIO = 0.85
 _NEAREST = 0.70  # distance of unit descriptors beyond which two keypoints are not alike
 _AGREE = 30  # matches that passed the geometric check, below which two photos may only look alike
@@ -94,11 +97,14 @@ def agreeing(database: Path, wanted: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def match(one: Features, other: Features) -> Matches:
-    """Indices `(k, 2)` of keypoints that are each other's best, clearly better than the next."""
+    """Indices `(k, 2)` of keypoints that are each other's best, clearly better than the next; none where no map is agreed on.
+
+    Without a map the matches are of pictures that hardly overlap: one in a hundred such pairs is of use, and the geometric check of
+    the others takes as long as that of all good pairs together.
+    """
     if min(len(one.keypoints), len(other.keypoints)) < _COARSE_LEAST:
         return _EMPTY
     extent = max(float(np.ptp(one.keypoints[:, 0])), float(np.ptp(one.keypoints[:, 1])), 1.0)
-    coarse = _EMPTY
     for count in _COARSE:
         mine, theirs = _largest(one, count), _largest(other, count)
         found = _all_with_all(one.descriptors[mine], other.descriptors[theirs])
@@ -109,8 +115,27 @@ def match(one: Features, other: Features) -> Matches:
         there = other.keypoints[coarse[:, 1], :2].astype(np.float64)
         plane, inside = cv2.findHomography(here, there, cv2.RANSAC, 0.02 * extent, maxIters=500, confidence=0.99)
         if plane is not None and int(inside.sum()) >= _COARSE_LEAST:
-            return _near_map(one, other, np.asarray(plane, np.float64), _REACH * extent)
-    return coarse
+            plane = np.asarray(plane, np.float64)
+            return _near_map(one, other, plane, _reach(_sent(here, plane), there, extent))
+    return _EMPTY
+
+
+def _sent(places: NDArray[np.float64], plane: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Where a plane-to-plane map sends places `(n, 2)`; far off where it sends them nowhere."""
+    here = np.column_stack([places, np.ones(len(places))]) @ plane.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sent = (here[:, :2] / here[:, 2:]).astype(np.float32)
+    sent[~np.isfinite(sent).all(axis=1)] = -1e9
+    return sent
+
+
+def _reach(sent: NDArray[np.float32], there: NDArray[np.float64], extent: float) -> float:
+    """How far around the map's word to look, pixels: as far as the coarse matches themselves lie off it. On flat ground that is a
+    fifth of what roofs and trees need, and a twenty-fifth of the work."""
+    least, most = (r * extent for r in _REACH)
+    off = np.hypot(*(sent - there).T)
+    off = off[off < most]
+    return float(np.clip(2.0 * np.percentile(off, 98), least, most)) if len(off) >= 2 * _COARSE_LEAST else most
 
 
 def _largest(found: Features, count: int) -> NDArray[np.int64]:
@@ -142,10 +167,7 @@ def _unit(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _near_map(one: Features, other: Features, plane: NDArray[np.float64], reach: float) -> Matches:
-    here = np.column_stack([one.keypoints[:, :2].astype(np.float64), np.ones(len(one.keypoints))]) @ plane.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sent = (here[:, :2] / here[:, 2:]).astype(np.float32)
-    sent[~np.isfinite(sent).all(axis=1)] = -1e9
+    sent = _sent(one.keypoints[:, :2].astype(np.float64), plane)
     there = np.ascontiguousarray(other.keypoints[:, :2])
     low = there.min(axis=0)
     cells = np.floor((there - low) / reach).astype(np.int32)
