@@ -32,6 +32,7 @@ _REACH = (
 _RATIO = 0.85
 _NEAREST = 0.70  # distance of unit descriptors beyond which two keypoints are not alike
 _AGREE = 30  # matches that passed the geometric check, below which two photos may only look alike
+_MOST = 3000  # matches of two photos: those taken from nearly one place have thousands more, which cost and tell nothing
 _CHUNK = 200
 _EMPTY = np.zeros((0, 2), np.uint32)
 
@@ -54,7 +55,7 @@ def match_all(
     listing = database.with_suffix(".pairs")
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = SEED
-    options.ransac.max_num_trials = 3000
+    options.ransac.max_num_trials = 1000
 
     @lru_cache(maxsize=96)
     def load(sha256: str) -> Features:
@@ -183,6 +184,7 @@ def _near_map(one: Features, other: Features, plane: NDArray[np.float64], reach:
     good = (best >= 0) & _clear(value * scale, np.maximum(next_value, 0) * scale)
     index = np.flatnonzero(good)
     index = index[back[best[index]] == index]
+    index = index[:_MOST]  # the strongest keypoints come first
     return np.column_stack([index, best[index]]).astype(np.uint32)
 
 
