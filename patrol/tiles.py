@@ -59,8 +59,8 @@ def height_tile(before: Path, after: Path, z: int, x: int, y: int, offset_m: flo
 
 
 @lru_cache(maxsize=64)
-def height_range(path: Path) -> tuple[float, float]:
-    """The 2nd and 98th percentile of a surface, in its own metres, from a thumbnail."""
+def height_range(path: Path, version: str) -> tuple[float, float]:
+    """The 2nd and 98th percentile of a surface, in its own metres, from a thumbnail; `version` tells contents of one path apart."""
     with Reader(str(path)) as reader:
         image = reader.preview(max_size=256)
     known = image.array.data[0][image.mask > 0]

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, exports, flights, review, signing, stac, surveys, uploads
+from patrol.api import cases, exports, flights, review, signing, stac, surveys, tiling, uploads
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
@@ -60,6 +60,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         signing.router,
         review.router,
         surveys.router,
+        tiling.router,
         cases.router,
         flights.router,
         uploads.router,

@@ -1,12 +1,12 @@
-"""Routes of the review desk: areas, surveys, comparisons, findings, tiles and evidence."""
+"""Routes of the review desk: areas, surveys, comparisons, findings and evidence."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from dispatch.finding import FindingState
 from dispatch.refusal import Refusal
-from patrol import repositories, tasks, tiles
+from patrol import repositories, tasks
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import CaseWorker, Comparer, Triager, Viewer, Work
@@ -103,41 +103,3 @@ def get_evidence(evidence_id: str, work: Work, _: CaseWorker) -> Response:
         )
         raise rim.Problem(410, "removed", zh, en)
     return Response(work.blobs.read(piece.sha256), media_type=piece.media_type, headers=_CHECKED)
-
-
-@router.get("/tiles/{survey_id}/{asset}/{z}/{x}/{y}", operation_id="tile", response_class=Response)
-def tile(survey_id: str, asset: str, z: int, x: int, y: int, request: Request, work: Work, _: Viewer) -> Response:
-    """A map tile of a survey's ortho or surface; 204 where it holds nothing."""
-    with work.database.read() as session:
-        survey = repositories.surveys.get(session, survey_id)
-    found = survey.asset(asset) if asset in {"ortho", "surface"} else None
-    if found is None:
-        raise rim.Problem(404, "no_asset", f"该期成果没有{asset}。", f"This survey has no {asset}.")
-    path = work.settings.home / survey.folder / found.path
-    headers = _CHECKED | {"ETag": f'"{found.sha256[:24]}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    try:
-        picture = (
-            tiles.ortho_tile(path, z, x, y) if asset == "ortho" else tiles.surface_tile(path, z, x, y, *tiles.height_range(path))
-        )
-    except tiles.Outside:
-        return Response(status_code=204, headers=headers)
-    return Response(picture, media_type="image/webp", headers=headers)
-
-
-@router.get("/comparisons/{comparison_id}/height/{z}/{x}/{y}", operation_id="height_tile", response_class=Response)
-def height_tile(comparison_id: str, z: int, x: int, y: int, work: Work, _: Viewer) -> Response:
-    """A map tile of the height gained and lost; 204 where there is none."""
-    with work.database.read() as session:
-        pair = repositories.comparisons.get(session, comparison_id)
-        surveys = [repositories.surveys.get(session, i) for i in (pair.before_id, pair.after_id)]
-    paths = [(s, s.asset("surface")) for s in surveys]
-    files = [work.settings.home / s.folder / a.path for s, a in paths if a is not None]
-    if len(files) < 2:
-        return Response(status_code=204, headers=_CHECKED)
-    try:
-        picture = tiles.height_tile(files[0], files[1], z, x, y, float(pair.record.get("up_m", 0.0)))
-    except tiles.Outside:
-        return Response(status_code=204, headers=_CHECKED)
-    return Response(picture, media_type="image/png", headers=_CHECKED)

@@ -29,7 +29,7 @@ from geo.datums import gcj02
 from geo.errors import GeoError
 from imagery.errors import ImageryError
 from imagery.reasons import read_all
-from patrol import records, repositories, tiles
+from patrol import records, repositories, tiles, tileversions
 from patrol.api import schemas as wire
 from patrol.auth import AuthError, Permission, User, users
 from patrol.blobs import BlobDamaged, BlobError
@@ -185,7 +185,7 @@ def quality(given: Mapping[str, Any]) -> wire.QualityOut:
 
 def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
     """A survey with where its tiles are."""
-    ortho = value.asset("ortho")
+    ortho, small = value.asset("ortho"), value.asset("thumbnail")
     low, high = tiles.zooms(work.settings.home / value.folder / ortho.path) if ortho else (0, 0)
     return wire.SurveyOut(
         id=value.id,
@@ -194,11 +194,11 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
         bounds=value.outline.bounds,
         photos=value.quality.get("given", 0),
         reference_id=value.reference_id,
-        assets=[asset.role for asset in value.assets if asset.role in {"ortho", "surface"}],
+        tiles=tileversions.addresses(value),
         minzoom=low,
         maxzoom=high,
         classification=value.classification,
-        thumbnail=f"/api/surveys/{value.id}/thumbnail" if value.asset("thumbnail") else None,
+        thumbnail=f"/api/surveys/{value.id}/thumbnail?v={small.sha256[:16]}" if small else None,
         quality=quality(value.quality),
         nudges=[wire.NudgeOut(by=n["by"], at=n["at"], reason=n["reason"], **n["to"]) for n in value.record.get("nudges", ())],
     )
@@ -207,18 +207,20 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
 def comparison(session: Session, value: records.ComparisonRecord) -> wire.ComparisonOut:
     """A compared pair and how much was found."""
     found = repositories.candidates_of(session, value.id)
+    before, after = (repositories.surveys.get(session, i) for i in (value.before_id, value.after_id))
     return wire.ComparisonOut(
         id=value.id,
         area_id=value.area_id,
         before_id=value.before_id,
         after_id=value.after_id,
-        before_on=repositories.surveys.get(session, value.before_id).taken_on,
-        after_on=repositories.surveys.get(session, value.after_id).taken_on,
+        before_on=before.taken_on,
+        after_on=after.taken_on,
         made_at=value.made_at,
         candidates=sum(c.suppressed is None for c in found),
         suppressed=sum(c.suppressed is not None for c in found),
         stale=bool(value.record.get("stale")),
         masked=float(value.record.get("masked", {}).get("share", 0.0)),
+        height_tiles=tileversions.height_address(value, (before, after)),
     )
 
 

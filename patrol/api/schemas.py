@@ -151,13 +151,15 @@ class SurveyOut(Wire):
     bounds: tuple[float, float, float, float]
     photos: int
     reference_id: str | None
-    assets: list[str] = Field(description="names that the tile route takes: ortho, surface")
+    tiles: dict[str, str] = Field(
+        description="address of the tiles of ortho and surface, `{z}/{x}/{y}` to fill in; another one once their content changed"
+    )
     minzoom: int
     maxzoom: int
     classification: str
     thumbnail: str | None = Field(description="where a small picture of it is")
     quality: QualityOut
-    nudges: list[NudgeOut] = Field(description="moves by hand; their number tells tiles of one place from those of another")
+    nudges: list[NudgeOut] = Field(description="moves by hand, oldest first")
 
 
 class ResidualCell(Wire):
@@ -210,6 +212,7 @@ class ComparisonOut(Wire):
     suppressed: int
     stale: bool = Field(description="a survey was moved since: compare again")
     masked: float = Field(description="share of the area that was not compared")
+    height_tiles: str | None = Field(description="address of the tiles of the height change; None where a surface is missing")
 
 
 FindingState = Literal["detected", "suppressed", "triage", "confirmed", "rejected", "needs_imagery", "duplicate"]

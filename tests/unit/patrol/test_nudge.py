@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from geo.area import Area, AreaId
-from geo.grid import Window
 from imagery import raster
 from imagery.nudging import MOST_M, Nudge
 from patrol import demo, records, repositories
-from patrol.pipeline import areas, nudging, surveying
+from patrol.pipeline import nudging, surveying
 from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
-from tests.unit.imagery import stage
-
-GRID = stage.grid(gsd_m=0.1, half_m=15.0)
-AREA = Area(AreaId("stage"), "stage", stage.FRAME.to_degrees(GRID.outline_m), gsd_m=0.1, epsg=stage.FRAME.epsg)
+from tests.unit.patrol.pair import adopt_pair
 
 
 @pytest.fixture
@@ -28,24 +22,13 @@ def work(tmp_path: Path) -> Iterator[Workplace]:
     settings = Settings(home=tmp_path / "store", database_url="", broker_url="")
     demo.fresh(settings)
     with workplace(settings) as made:
-        areas.keep_area(made, AREA, by="test")
         yield made
 
 
 @pytest.fixture
 def pair(work: Workplace, tmp_path: Path) -> tuple[records.SurveyRecord, records.SurveyRecord]:
     """Two adopted surveys of the place, a month apart."""
-    made = []
-    whole = Window(0, 0, *GRID.shape)
-    for month in (1, 2):
-        pixels = stage.seen_from_above(GRID)
-        rng = np.random.default_rng(month)
-        noisy = np.clip(pixels + rng.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8)
-        ortho, surface = tmp_path / f"o{month}.tif", tmp_path / f"s{month}.tif"
-        raster.write_cog(ortho, GRID, [(whole, noisy, np.ones(GRID.shape, bool))], compression="lossless")
-        raster.write_float(surface, GRID, stage.true_heights(GRID))
-        made.append(surveying.adopt(work, ortho, AREA.id, date(2026, month, 1), by="test", surface=surface))
-    return made[0], made[1]
+    return adopt_pair(work, tmp_path)
 
 
 def _layers(work: Workplace, record: records.SurveyRecord) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +49,7 @@ def test_a_nudge_moves_everything_and_its_undo_brings_every_cell_back(
     """East is east, up is up; two moves are one from what was built; and after both are taken back nothing differs."""
     first, second = pair
     with work.database.write() as session:
-        comparison = records.ComparisonRecord(f"{first.id}_{second.id}", AREA.id, first.id, second.id, work.clock.now())
+        comparison = records.ComparisonRecord(f"{first.id}_{second.id}", second.area_id, first.id, second.id, work.clock.now())
         repositories.comparisons.add(session, comparison)
     ortho, surface = _layers(work, second)
     nudging.nudge(work, second.id, Nudge(0.33, 0.0, 0.1), "先", user="u1")

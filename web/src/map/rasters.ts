@@ -15,7 +15,8 @@ function put(map: GlMap, id: string, tiles: string | null, survey: Survey | null
   map.addLayer({ id, type: "raster", source: id, paint: { "raster-fade-duration": 120, "raster-opacity": opacity } }, below);
 }
 
-const ortho = (survey: Survey | null): string | null => (survey ? `/api/tiles/${encodeURIComponent(survey.id)}/ortho/{z}/{x}/{y}` : null);
+/** The server's own address, which is another one once the pixels changed: nobody is shown old ones out of a cache. */
+const ortho = (survey: Survey | null): string | null => survey?.tiles["ortho"] ?? null;
 
 export function showOrthos(map: GlMap, before: Survey | null, after: Survey | null): void {
   put(map, "before", ortho(before), before, LEFT_OF);
@@ -24,8 +25,7 @@ export function showOrthos(map: GlMap, before: Survey | null, after: Survey | nu
 
 /** The height change lies over both sides, under the outlines. */
 export function showHeight(map: GlMap, comparison: Comparison | null, after: Survey | null, opacity: number): void {
-  const tiles = comparison ? `/api/comparisons/${encodeURIComponent(comparison.id)}/height/{z}/{x}/{y}` : null;
-  put(map, "height", tiles, after, "area-line", opacity);
+  put(map, "height", comparison?.height_tiles ?? null, after, "area-line", opacity);
   if (!map.getLayer("height")) return;
   map.setLayoutProperty("height", "visibility", opacity > 0 ? "visible" : "none");
   map.setPaintProperty("height", "raster-opacity", opacity);

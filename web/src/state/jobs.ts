@@ -23,8 +23,9 @@ export const finishedJobs = computed(() => state.finished);
 export async function pollJobs(): Promise<void> {
   window.clearTimeout(timer);
   try {
+    const first = seen.size === 0;
     state.jobs = await get("/api/jobs");
-    for (const job of state.jobs) tell(job);
+    for (const job of state.jobs) tell(job, first);
   } catch {
     // The link light in the bar says that the server is away; a message every few seconds would only be noise.
   }
@@ -47,11 +48,13 @@ export async function cancelJob(id: string): Promise<void> {
   await pollJobs();
 }
 
-function tell(job: Job): void {
+function tell(job: Job, first: boolean): void {
   const before = seen.get(job.id);
   seen.set(job.id, job.state);
-  if (before === undefined || before === job.state || isActive(job)) return;
+  if (first || before === job.state || isActive(job)) return;
+  // Somebody else's short work, begun and ended between two looks, may have changed what the page shows: it counts, without a word.
   state.finished += 1;
+  if (before === undefined) return;
   const kind = word("jobKind", job.kind);
   if (job.state === "done") cheer(both("jobs.done", { kind }));
   if (job.state === "failed") warn(both("jobs.failed", { kind, error: job.error ?? "" }));
