@@ -35,6 +35,7 @@ Mask = NDArray[np.bool_]
 
 NO_SOURCE = 65535
 NO_ANGLE = 255
+_SHOULDER = 220.0  # levels above this are drawn in towards white, not cut off
 _TILE = 1024
 _LABEL_M = 0.3
 _LABEL_CELLS = 40_000_000  # label cells of the whole area at most: they are kept in memory
@@ -359,7 +360,11 @@ def _finished(total: Metres, weight: Metres) -> Pixels:
         for j in range(weight.shape[1]):
             if weight[i, j] > 0:
                 for b in range(3):
-                    out[i, j, b] = int(min(255.0, max(0.0, total[i, j, b] / weight[i, j] + 0.5)))
+                    value = total[i, j, b] / weight[i, j]
+                    if value > _SHOULDER:
+                        # one light over all photos lifts some of them over white: bright roofs keep their texture
+                        value = _SHOULDER + (255.0 - _SHOULDER) * (1.0 - math.exp((_SHOULDER - value) / (255.0 - _SHOULDER)))
+                    out[i, j, b] = int(min(255.0, max(0.0, value + 0.5)))
     return out
 
 
