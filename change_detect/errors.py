@@ -1,4 +1,4 @@
-"""The error base of this package and its two children."""
+"""The error base of this package and its three children."""
 
 from __future__ import annotations
 
@@ -13,3 +13,7 @@ class RasterError(ChangeError):
 
 class AlignError(ChangeError):
     """Before and after do not show the same ground closely enough to be compared."""
+
+
+class ModelError(ChangeError):
+    """A model cannot be used: its file, its sidecar or its self-check is wrong, or these surveys are not what it was made for."""

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         description="empty: photos are solved here; or http://host:3000 of a NodeODM service, ?token=… where it asks",
     )
 
+    change_model: str = Field(
+        "", description="empty: changes are found by heights and orthos; or an ONNX file with its .json sidecar beside it"
+    )
+
     tianditu_key: SecretStr = SecretStr("")
 
     @field_validator("home")

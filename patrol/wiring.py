@@ -11,6 +11,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from change_detect.detector import Detector, GeometryImage
+from change_detect.learned import ModelDetector
+from change_detect.models import load as load_model
 from dispatch.office import Office, standard_office
 from flight.link import VehicleLink
 from flight.links.dronekit import DronekitVehicle
@@ -50,8 +52,9 @@ class Workplace:
         return NodeodmReconstructor(url) if url else ColmapReconstructor()
 
     def detector(self, progress: Progress = silent) -> Detector:
-        """What finds changes."""
-        return GeometryImage(progress=progress)
+        """What finds changes: the office's own model where one is set; raises ModelError when it does not fit its sidecar."""
+        path = self.settings.change_model
+        return ModelDetector(load_model(Path(path)), progress) if path else GeometryImage(progress=progress)
 
     @contextmanager
     def photos(self, source: str, progress: Progress = silent) -> Iterator[Path]:
