@@ -63,6 +63,7 @@ class Entry:
     """One entry: outline in the area's metric frame; limits None where it sets none; valid from/to None: open.
 
     `area_limit_m2` limits the ground covered, `height_limit_m` the height over the ground; of a ledger entry they are what was measured.
+    `ref` is what whoever keeps the register knows it by, where that is not its number.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Entry:
     valid_from: date | None = None
     valid_to: date | None = None
     holder: str = ""
+    ref: str = ""
 
     def __post_init__(self) -> None:
         if self.outline.is_empty or not self.outline.is_valid:
@@ -111,6 +113,7 @@ class Label:
     excess_height_m: float
     zh: str
     en: str
+    ref: str = ""
 
     @property
     def text(self) -> str:
@@ -126,6 +129,7 @@ class Held:
     code: str  # permitted, site, ledger
     zh: str
     en: str
+    ref: str = ""
 
     @property
     def text(self) -> str:
@@ -149,6 +153,19 @@ class Overlay:
         return replace(candidate, reasons=candidate.reasons + texts, suppressed=candidate.suppressed or held)
 
 
+class _Standing:
+    """Outlines of all that stands, asked how much ground they cover together."""
+
+    def __init__(self, outlines: Sequence[Polygon | MultiPolygon]) -> None:
+        self._outlines = tuple(outlines)
+        self._tree = STRtree(self._outlines)
+
+    def on(self, ground: Polygon | MultiPolygon) -> float:
+        """Square metres of a piece of ground that are built on; what was found twice counts once."""
+        parts = [self._outlines[int(i)] for i in self._tree.query(ground, predicate="intersects")]
+        return float(unary_union(parts).intersection(ground).area) if parts else 0.0
+
+
 class Register:
     """Entries of one area, looked up by place."""
 
@@ -169,21 +186,19 @@ class Register:
         `height_sigma_m` is one standard deviation of a height gain; `built` are outlines of earlier findings: an area limit holds for
         all that stands under one permit together, so ten small sheds use it up as one large one does.
         """
-        standing = [c.outline for c in candidates if c.suppressed is None and c.kind not in _NOT_BUILT] + list(built)
+        standing = _Standing([c.outline for c in candidates if c.suppressed is None and c.kind not in _NOT_BUILT] + list(built))
         return tuple(self._overlay(candidate, on, height_sigma_m, standing) for candidate in candidates)
 
     def labels(self, candidate: Candidate, on: date, *, height_sigma_m: float = HEIGHT_SIGMA_M) -> tuple[Label, ...]:
         """Every entry that the candidate touches, the largest share first."""
-        return self._overlay(candidate, on, height_sigma_m, [candidate.outline]).labels
+        return self._overlay(candidate, on, height_sigma_m, _Standing([candidate.outline])).labels
 
     def annotate(self, candidate: Candidate, on: date) -> Candidate:
         """The candidate with a reason per label; nothing else about it changes."""
         texts = tuple(label.text for label in self.labels(candidate, on))
         return replace(candidate, reasons=candidate.reasons + texts) if texts else candidate
 
-    def _overlay(
-        self, candidate: Candidate, on: date, height_sigma_m: float, standing: Sequence[Polygon | MultiPolygon]
-    ) -> Overlay:
+    def _overlay(self, candidate: Candidate, on: date, height_sigma_m: float, standing: _Standing) -> Overlay:
         touched = [self.entries[int(i)] for i in self._tree.query(candidate.outline, predicate="intersects")]
         found = [(_label(candidate, entry, on, height_sigma_m, standing), entry) for entry in touched]
         found = sorted((f for f in found if f[0].share > 0), key=lambda f: (-f[0].share, f[0].entry_id))
@@ -191,16 +206,13 @@ class Register:
         return Overlay(tuple(label for label, _ in found), held)
 
 
-def _label(
-    candidate: Candidate, entry: Entry, on: date, height_sigma_m: float, standing: Sequence[Polygon | MultiPolygon]
-) -> Label:
+def _label(candidate: Candidate, entry: Entry, on: date, height_sigma_m: float, standing: _Standing) -> Label:
     inside = float(candidate.outline.intersection(entry.outline).area)
     share = inside / candidate.outline.area
     in_force = entry.holds_on(on)
     over_area, used = 0.0, inside
     if entry.area_limit_m2 is not None and entry.kind is not EntryKind.PARCEL:
-        parts = [s for s in standing if s.intersects(entry.outline)]
-        used = max(inside, float(unary_union(parts).intersection(entry.outline).area)) if parts else inside
+        used = max(inside, standing.on(entry.outline))
         sigma = candidate.area_sigma_m2 * math.sqrt(max(used / max(inside, 1e-9), 1.0))
         beyond = used - entry.area_limit_m2
         # an excess smaller than the measurement's own two sigma is not claimed
@@ -220,7 +232,7 @@ def _label(
     if over_height and entry.height_limit_m is not None:
         zh.append(f"高 {candidate.height_m:.1f} 米，超出 {over_height:.1f} 米（许可 {entry.height_limit_m:.1f} 米）")
         en.append(f"{candidate.height_m:.1f} m high, {over_height:.1f} m over the {entry.height_limit_m:.1f} m allowed")
-    return Label(entry.id, entry.kind, share, in_force, over_area, over_height, "，".join(zh), "; ".join(en))
+    return Label(entry.id, entry.kind, share, in_force, over_area, over_height, "，".join(zh), "; ".join(en), entry.ref)
 
 
 def _say_time(entry: Entry, on: date, zh: list[str], en: list[str]) -> None:
@@ -255,9 +267,9 @@ def _explained(candidate: Candidate, label: Label, entry: Entry, height_sigma_m:
         en = f"wholly inside {kind_en} {name}{until_en}; " + (
             "it sets no limits, judged by its outline alone" if bare else "neither area nor height goes beyond it"
         )
-        return Held(entry.id, "permitted", zh, en)
+        return Held(entry.id, "permitted", zh, en, entry.ref)
     if entry.kind is EntryKind.SITE:
-        return Held(entry.id, "site", f"位于有证在建工地 {name} 内", f"inside the site under licence {name}")
+        return Held(entry.id, "site", f"位于有证在建工地 {name} 内", f"inside the site under licence {name}", entry.ref)
     if entry.kind is EntryKind.LEDGER and candidate.kind not in _STANDS_ON:
         if candidate.height_m is None or entry.height_limit_m is None:
             return None  # same height cannot be said
@@ -268,5 +280,6 @@ def _explained(candidate: Candidate, label: Label, entry: Entry, height_sigma_m:
                 "ledger",
                 f"与存量台账 {name} 一致：台账高 {entry.height_limit_m:.1f} 米，实测 {candidate.height_m:.1f} 米",
                 f"the ledger's {name}: {entry.height_limit_m:.1f} m high there, measured {candidate.height_m:.1f} m",
+                entry.ref,
             )
     return None

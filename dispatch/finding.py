@@ -132,7 +132,7 @@ MOVES: Mapping[tuple[FindingState, FindingAct], FindingMove] = {
     (_S.DETECTED, _A.SUPPRESS): FindingMove(_S.SUPPRESSED, _SIEVE, ("reason",)),
     (_S.DETECTED, _A.TRIAGE): FindingMove(_S.TRIAGE, _SIEVE),
     (_S.DETECTED, _A.MARK_DUPLICATE): FindingMove(_S.DUPLICATE, _SIEVE, ("duplicate_of",)),
-    (_S.SUPPRESSED, _A.TRIAGE): FindingMove(_S.TRIAGE, _PERSON),
+    (_S.SUPPRESSED, _A.TRIAGE): FindingMove(_S.TRIAGE, _SIEVE),  # what held it back may end: a permit expires or is withdrawn
     (_S.TRIAGE, _A.LEASE): FindingMove(_S.TRIAGE, _PERSON),
     (_S.TRIAGE, _A.SUPPRESS): FindingMove(_S.SUPPRESSED, _SIEVE, ("reason",)),
     (_S.TRIAGE, _A.CONFIRM): FindingMove(_S.CONFIRMED, _PERSON),

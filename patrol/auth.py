@@ -51,6 +51,7 @@ class Permission(StrEnum):
     EXPORT = "export"
     APPROVE_EXPORT = "approve_export"
     MASKS = "masks"
+    REGISTER = "register"
 
 
 _WORK = frozenset({Role.REVIEWER, Role.DISPATCHER, Role.OFFICER, Role.TOWN_LEAD})
@@ -80,6 +81,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = {
     # the second person is one who answers for secrecy, not a colleague at the next desk
     Permission.APPROVE_EXPORT: frozenset({Role.SECURITY_ADMIN, Role.TOWN_LEAD}),
     Permission.MASKS: frozenset({Role.SECURITY_ADMIN}),
+    Permission.REGISTER: frozenset({Role.ADMIN, Role.DISPATCHER}),
 }
 
 _APART = frozenset({Role.ADMIN, Role.SECURITY_ADMIN, Role.AUDIT_ADMIN})

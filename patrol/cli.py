@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from patrol import keeping, terminal
+from patrol import keeping, lawful, terminal
 from patrol.settings import Settings
 from patrol.terminal import complain, say, table
 
@@ -28,6 +28,7 @@ for name, part in (("area", area_app), ("zone", zone_app), ("case", case_app), (
     app.add_typer(part, name=name)
 app.add_typer(keeping.export_app, name="export")
 app.add_typer(keeping.mask_app, name="mask")
+app.add_typer(lawful.register_app, name="register")
 app.command("retention")(keeping.retention)
 app.command("catalogue")(keeping.catalogue)
 

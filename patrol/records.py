@@ -11,6 +11,7 @@ from typing import Any
 from shapely.geometry import MultiPolygon, Polygon
 
 from geo.frames import LonLat
+from imagery.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,73 @@ class ExportRecord:
     decided_at: datetime | None = None
     note: str = ""
     done_at: datetime | None = None
+
+
+class VersionState(StrEnum):
+    """Where a version of a register source stands: only the current one speaks."""
+
+    CURRENT = "current"
+    REPLACED = "replaced"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterVersion:
+    """One import of a register file. `changes` counts entries new, gone, changed and same against the version before it."""
+
+    id: str
+    source: str
+    number: int
+    file_name: str
+    sha256: str
+    datum: str
+    guessed: bool
+    entries: int
+    kinds: Mapping[str, int]
+    changes: Mapping[str, int]
+    notes: tuple[Reason, ...]
+    state: VersionState
+    imported_by: str
+    imported_at: datetime
+    replaced_by: str | None = None
+    said: str = ""  # why it was withdrawn or put back
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterEntry:
+    """One entry of a version, WGS 84; `number` is the office's own."""
+
+    id: str
+    version_id: str
+    number: str
+    kind: str
+    outline: Polygon | MultiPolygon
+    name: str = ""
+    holder: str = ""
+    area_limit_m2: float | None = None
+    height_limit_m: float | None = None
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLabel:
+    """What a register entry says of a finding: share inside, what goes beyond it, and `held`: why it was held back for it."""
+
+    id: str
+    finding_id: str
+    entry_id: str
+    kind: str
+    share: float
+    in_force: bool
+    excess_area_m2: float
+    excess_height_m: float
+    zh: str
+    en: str
+    judged_on: date
+    made_at: datetime
+    held: str | None = None
+    comparison_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ _UNIT = re.compile(r"\s*(㎡|m2|m²|平方米|平米|米|m)\s*$", re.IGNORECASE)
 class RegisterRefused(ValueError):
     """A register file that cannot be taken: which file, which feature, and what to do. Nothing of it is kept."""
 
+    code = "register"
+
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(f"{zh} / {en}")
         self.zh, self.en = zh, en

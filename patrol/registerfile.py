@@ -61,6 +61,7 @@ def read(
     datum: str | None = None,
     layer: str | None = None,
     columns: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> RegisterFile:
     """All entries of a file. Raises RegisterRefused.
 
@@ -72,25 +73,27 @@ def read(
         datum: wgs84, cgcs2000, gcj02, bd09 or EPSG:code, where the file does not say or says wrong.
         layer: of a GeoPackage with several.
         columns: a field's column by name, where the usual names do not fit.
+        name: what the sender calls the file, where it lies here under another name.
     """
     if not path.is_file():
         raise RegisterRefused(f"{path}：没有这个文件。", f"{path}: there is no such file.")
     notes: list[Reason] = []
+    called = name or path.name
     digest = _digest(path)
     with _unpacked(path) as inner:
         table, said = _table(inner, layer, notes)
     names = list(table.columns.drop("geometry"))
-    found = match(lists(settings, "register_columns.csv", "field"), names, columns or {}, path.name)
-    shapes = [_polygon(path.name, n, shape, notes) for n, shape in enumerate(table["geometry"], start=1)]
-    judged = _datum(path.name, shapes, ground, said, datum)
+    found = match(lists(settings, "register_columns.csv", "field"), names, columns or {}, called)
+    shapes = [_polygon(called, n, shape, notes) for n, shape in enumerate(table["geometry"], start=1)]
+    judged = _datum(called, shapes, ground, said, datum)
     assert judged.reading is not None
     notes.append(Reason("datum_guessed" if judged.guessed else "datum", judged.note_zh, judged.note_en))
     kinds = kinds_of(settings)
     entries = []
     for number, (row, moved) in enumerate(zip(table.to_dict("records"), judged.reading.move(shapes), strict=True), start=1):
-        outline = _polygon(path.name, number, moved, notes)  # a step of datums may tear what was whole by a hair
-        entries.append(entry(path.name, number, row, outline, found, kinds, kind))
-    unique(path.name, entries)
+        outline = _polygon(called, number, moved, notes)  # a step of datums may tear what was whole by a hair
+        entries.append(entry(called, number, row, outline, found, kinds, kind))
+    unique(called, entries)
     if "floor_area_m2" in found and "area_limit_m2" not in found:
         notes.append(
             Reason(
@@ -100,7 +103,7 @@ def read(
                 "which is generous.",
             )
         )
-    return RegisterFile(path.name, digest, tuple(entries), judged.reading.code, judged.guessed, _once(notes), found)
+    return RegisterFile(called, digest, tuple(entries), judged.reading.code, judged.guessed, _once(notes), found)
 
 
 def _digest(path: Path) -> str:

@@ -341,6 +341,65 @@ class ExportRow(Shaped, Base):
     done_at: Mapped[datetime | None]
 
 
+class RegisterVersionRow(Base):
+    """合法与管控底图: one import of one source; a later one replaces it, and it stays."""
+
+    __tablename__ = "register_versions"
+    __table_args__ = (UniqueConstraint("source", "number"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    number: Mapped[int]
+    file_name: Mapped[str]
+    sha256: Mapped[str]
+    datum: Mapped[str]
+    guessed: Mapped[bool]
+    entries: Mapped[int]
+    kinds: Mapped[Json]
+    changes: Mapped[Json]
+    notes: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(index=True)  # current, replaced, withdrawn
+    replaced_by: Mapped[str | None]
+    said: Mapped[str]
+    imported_by: Mapped[str]
+    imported_at: Mapped[datetime]
+
+
+class RegisterEntryRow(Shaped, Base):
+    """One permit, parcel, site or ledger entry of a version."""
+
+    __tablename__ = "register_entries"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("register_versions.id"), index=True)
+    number: Mapped[str]
+    kind: Mapped[str]
+    name: Mapped[str]
+    holder: Mapped[str]
+    area_limit_m2: Mapped[float | None]
+    height_limit_m: Mapped[float | None]
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+
+
+class FindingLabelRow(Base):
+    """What one entry said of one finding; `held` why it was held back for it."""
+
+    __tablename__ = "finding_labels"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    finding_id: Mapped[str] = mapped_column(ForeignKey("findings.id"), index=True)
+    entry_id: Mapped[str] = mapped_column(ForeignKey("register_entries.id"), index=True)
+    comparison_id: Mapped[str | None] = mapped_column(ForeignKey("comparisons.id"))
+    kind: Mapped[str]
+    share: Mapped[float]
+    in_force: Mapped[bool]
+    excess_area_m2: Mapped[float]
+    excess_height_m: Mapped[float]
+    zh: Mapped[str]
+    en: Mapped[str]
+    held: Mapped[str | None]
+    judged_on: Mapped[date]
+    made_at: Mapped[datetime]
+
+
 class RecheckOrderRow(Base):
     """复核飞行需求."""
 

@@ -14,11 +14,12 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, exports, flights, review, signing, stac, surveys, tiling, uploads
+from patrol.api import cases, exports, flights, register, review, signing, stac, surveys, tiling, uploads
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
 from patrol.pipeline.uploading import UploadRefused
+from patrol.registercolumns import RegisterRefused
 from patrol.wiring import Workplace
 
 PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
@@ -66,6 +67,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         uploads.router,
         stac.router,
         exports.router,
+        register.router,
     )
     for router in routers:
         app.include_router(router)
@@ -102,7 +104,7 @@ def _errors(app: FastAPI) -> None:
 
     async def known(_: Request, err: Exception) -> Response:
         status = next(code for kind, code in STATUS.items() if isinstance(err, kind))
-        if isinstance(err, UploadRefused):
+        if isinstance(err, UploadRefused | RegisterRefused):
             return _answer(Problem(status, err.code, err.zh, err.en))
         return _answer(Problem(status, type(err).__name__, str(err), str(err)))
 

@@ -40,6 +40,7 @@ from patrol.pipeline.comparing import KIND_TEXT, ComparisonRefused
 from patrol.pipeline.masking import MaskRefused
 from patrol.pipeline.surveying import SurveyRefused
 from patrol.pipeline.uploading import NoRoom, UploadForeign, UploadOver, UploadRefused
+from patrol.registercolumns import RegisterRefused
 from patrol.rules import RulesError
 from patrol.shelf import Conflict, NotFound, Taken
 from patrol.wiring import Workplace
@@ -57,6 +58,7 @@ STATUS: Mapping[type[Exception], int] = {
     NoRoom: 507,
     UploadRefused: 422,
     MaskRefused: 422,
+    RegisterRefused: 422,
     RulesError: 422,
     ComparisonRefused: 409,
     BlobDamaged: 422,

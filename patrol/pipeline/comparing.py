@@ -29,7 +29,7 @@ from imagery.cells import WORST_P95_PX, CellState, cells
 from imagery.reasons import Reason
 from imagery.residual import Residual
 from patrol import audit, records, repositories
-from patrol.pipeline import evidencing
+from patrol.pipeline import evidencing, overlaying
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -80,6 +80,9 @@ def compare(
     except ChangeError as err:
         raise ComparisonRefused(f"{before.id} → {after.id}: {err}") from err
     residual = pair.residual
+    with work.database.read() as session:
+        overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m)
+    found = tuple(said.told(candidate) for said, candidate in zip(overlays, found, strict=True))
     comparison = records.ComparisonRecord(
         id=f"{before.id}_{after.id}",
         area_id=area.id,
@@ -105,8 +108,9 @@ def compare(
         pieces.append(desk.pieces(candidate.outline, photos=candidate.suppressed is None))
     with work.database.write() as session:
         repositories.comparisons.put(session, comparison)
-        for candidate, crops in zip(found, pieces, strict=True):
-            _promote(work, session, area, comparison, candidate, crops)
+        for candidate, said, crops in zip(found, overlays, pieces, strict=True):
+            finding_id = _promote(work, session, area, comparison, candidate, crops)
+            overlaying.keep(work, session, finding_id, said, after.taken_on, comparison.id)
         details = {"area": area.id, "candidates": len(found)}
         audit.append(session, by, "comparison.add", f"comparison:{comparison.id}", at=comparison.made_at, details=details)
     answer_rechecks(work, area, after, progress=progress)
@@ -204,8 +208,8 @@ def _promote(
     comparison: records.ComparisonRecord,
     candidate: Candidate,
     crops: tuple[tuple[str, evidence.Crop, str], ...],
-) -> None:
-    """A candidate to a finding: a new one, or one more sighting of one that is there."""
+) -> str:
+    """A candidate to a finding: a new one, or one more sighting of one that is there; its id."""
     outline = area.frame.to_degrees(candidate.outline)
     again = None if candidate.suppressed else _seen_before(session, area, outline)
     finding_id = again.id if again else FindingId(repositories.new_id())
@@ -248,6 +252,7 @@ def _promote(
     repositories.candidates.put(session, replace(record, finding_id=finding_id))
     for role, crop, survey_id in crops:
         evidencing.keep(work, session, finding_id, role, crop, survey_id)
+    return finding_id
 
 
 def _seen_before(session: Session, area: Area, outline: Any) -> Finding | None:

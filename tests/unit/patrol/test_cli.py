@@ -75,3 +75,28 @@ def test_a_bucket_or_a_server_that_cannot_be_reached_is_one_sentence(tmp_path: P
         assert said in done.stderr
         assert "Traceback" not in done.stderr
         assert "secret" not in done.stderr
+
+
+def test_a_register_comes_in_by_file_and_a_wrong_datum_is_one_sentence(tmp_path: Path) -> None:
+    """import says the reading aloud, list shows the version, withdraw keeps it; a file in GCJ-02 has exit code 1 and what to do."""
+    home = tmp_path / "store"
+    assert _patrol(home, "init").returncode == 0
+    ring = [[120.56, 32.39], [120.562, 32.39], [120.562, 32.392], [120.56, 32.392], [120.56, 32.39]]
+    plot = [[x + 0.0005, y + 0.0005] for x, y in ((120.56, 32.39), (120.561, 32.39), (120.561, 32.391), (120.56, 32.39))]
+    for name, coordinates, properties in (("area", ring, {"id": "u1", "name": "一号"}), ("permits", plot, {"编号": "建字1"})):
+        shape = {"type": "Polygon", "coordinates": [coordinates]}
+        feature = {"type": "Feature", "properties": properties, "geometry": shape}
+        (tmp_path / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    assert _patrol(home, "area", "import", str(tmp_path / "area.geojson")).returncode == 0
+    given = ("register", "import", str(tmp_path / "permits.geojson"), "--kind", "建设工程规划许可")
+    refused = _patrol(home, *given, "--datum", "bd09")
+    assert refused.returncode == 1
+    assert "--datum wgs84" in refused.stderr and "Traceback" not in refused.stderr
+    done = _patrol(home, *given, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "WGS 84" in done.stderr
+    assert json.loads(done.stdout)["entries"] == 1
+    assert _patrol(home, "register", "withdraw", "permits", "--reason", "试验").returncode == 0
+    assert json.loads(_patrol(home, "register", "list", "--json").stdout) == []
+    (kept,) = json.loads(_patrol(home, "register", "list", "--all", "--json").stdout)
+    assert kept["state"] == "withdrawn"
