@@ -26,9 +26,11 @@ finding_app = typer.Typer(help="线索 findings", no_args_is_help=True)
 user_app = typer.Typer(help="账号 accounts", no_args_is_help=True)
 for name, part in (("area", area_app), ("zone", zone_app), ("case", case_app), ("finding", finding_app), ("user", user_app)):
     app.add_typer(part, name=name)
+app.add_typer(finding_app, name="findings", hidden=True)  # said either way
 app.add_typer(keeping.export_app, name="export")
 app.add_typer(keeping.mask_app, name="mask")
 app.add_typer(lawful.register_app, name="register")
+finding_app.command("export")(keeping.export_findings)
 app.command("retention")(keeping.retention)
 app.command("catalogue")(keeping.catalogue)
 

@@ -103,6 +103,37 @@ def export_photo(
     say(told, as_json=json_, table=f"{out}: 人脸 faces {done.faces}, 车牌 plates {done.plates}\n" + "\n".join(done.notes))
 
 
+def export_findings(
+    out: Annotated[Path, typer.Argument(help="file to write: .gpkg, .geojson, .kml, .xlsx, or .zip of a Shapefile")],
+    area: Annotated[str | None, typer.Option(help="id of an area")] = None,
+    state: Annotated[str | None, typer.Option(help="triage,confirmed,…; default: all")] = None,
+    finding: Annotated[list[str] | None, typer.Option(help="id of a finding; may be repeated")] = None,
+    crs: Annotated[int, typer.Option(help="EPSG of GeoPackage and Shapefile: 4490, or a zone such as 4549")] = 4490,
+    encoding: Annotated[str, typer.Option(help="of a Shapefile: utf-8 or gbk")] = "utf-8",
+    reason: Reason = "",
+    json_: Json = False,
+) -> None:
+    """Findings (图斑) with all their attributes as a map file or a table; logged, with a second person where one is needed."""
+    from patrol import repositories
+    from patrol.pipeline import exporting, handing, mapfiles
+
+    forms = {form.suffix: name for name, form in mapfiles.FORMS.items()}
+    form = forms.get(out.suffix.lower())
+    if form is None:
+        raise typer.BadParameter(f"{out.name}: give it one of the suffixes {', '.join(forms)}")
+    wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
+    ids = tuple(finding or ())
+    with _work() as work:
+        done = handing.findings(work, wanted, form, by=BY, reason=reason, epsg=crs, encoding=encoding, ids=ids)
+    if isinstance(done, exporting.ExportRefused):
+        _refused(done, json_)
+    part = out.with_name(f".{out.name}.part")
+    part.write_bytes(done.content)
+    part.replace(out)
+    told = {"path": out, "count": done.count, "sha256": done.sha256}
+    say(told, as_json=json_, table=f"{out}: {done.count} 个图斑 findings, {len(done.content) / 1e3:.0f} kB")
+
+
 @export_app.command("list")
 def export_list(state: Annotated[str | None, typer.Option()] = None, json_: Json = False) -> None:
     """Requests; whoever may approve decides them on the API, never the one who asked."""

@@ -18,6 +18,7 @@ from patrol.api import cases, exports, flights, register, review, signing, stac,
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
+from patrol.pipeline.mapfiles import MapFileError
 from patrol.pipeline.uploading import UploadRefused
 from patrol.registercolumns import RegisterRefused
 from patrol.wiring import Workplace
@@ -106,7 +107,9 @@ def _errors(app: FastAPI) -> None:
         status = next(code for kind, code in STATUS.items() if isinstance(err, kind))
         if isinstance(err, UploadRefused | RegisterRefused):
             return _answer(Problem(status, err.code, err.zh, err.en))
-        return _answer(Problem(status, type(err).__name__, str(err), str(err)))
+        zh, apart, en = str(err).partition(" / ")
+        both = (zh, en) if apart and isinstance(err, MapFileError) else (str(err), str(err))
+        return _answer(Problem(status, type(err).__name__, *both))
 
     async def malformed(_: Request, err: Exception) -> Response:
         assert isinstance(err, RequestValidationError)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from patrol import records, repositories, rules, tasks
@@ -14,7 +14,7 @@ from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import Approver, CaseWorker, Exporter, Masker, Someone, Viewer, Work
 from patrol.auth import Permission
-from patrol.pipeline import exporting, masking, publishing
+from patrol.pipeline import attributes, exporting, handing, masking, publishing
 from patrol.tables import ExportRow
 
 router = APIRouter(prefix="/api", tags=["export"])
@@ -159,6 +159,49 @@ def thumbnail(survey_id: str, work: Work, _: Viewer) -> Response:
     if found is None or not work.blobs.has(found.sha256):
         return Response(status_code=204, headers=_CHECKED)
     return Response(work.blobs.read(found.sha256), media_type="image/webp", headers=_CHECKED | {"ETag": f'"{found.sha256}"'})
+
+
+class AttributeOut(wire.Wire):
+    """One attribute of a finding (图斑), named in both languages; `short` is its name in a Shapefile."""
+
+    code: str
+    short: str
+    text: wire.Text2
+    unit: str
+    value: str | float | int | None
+
+
+@router.get("/findings/{finding_id}/attributes", operation_id="finding_attributes")
+def finding_attributes(finding_id: str, work: Work, _: Viewer) -> list[AttributeOut]:
+    """All attributes of a finding, in the order of exports."""
+    with work.database.read() as session:
+        (plot,) = attributes.plots(work, session, [repositories.findings.get(session, finding_id)])
+    values = attributes.row(plot)
+    return [
+        AttributeOut(code=f.code, short=f.short, text=wire.Text2(zh=f.zh, en=f.en), unit=f.unit, value=values[f.code])
+        for f in attributes.FIELDS
+    ]
+
+
+@router.get("/findings/export", operation_id="export_findings", response_class=Response)
+def export_findings(
+    work: Work,
+    user: Exporter,
+    form: Annotated[Literal["gpkg", "shp", "geojson", "kml", "xlsx"], Query(alias="format")] = "gpkg",
+    area: str | None = None,
+    state: str | None = None,
+    crs: Annotated[int, Query(description="4490, or a 3-degree zone such as 4549 (GeoPackage and Shapefile)")] = 4490,
+    encoding: Annotated[Literal["utf-8", "gbk"], Query(description="of a Shapefile")] = "utf-8",
+    reason: Annotated[str, Query(max_length=2000)] = "",
+) -> Response:
+    """Findings as a file: logged, and refused where a second person must approve first."""
+    wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
+    done = handing.findings(work, wanted, form, by=user.id, reason=reason, epsg=crs, encoding=encoding)
+    if isinstance(done, exporting.ExportRefused):
+        raise refused(done)
+    headers = {"Cache-Control": "private, no-store", "X-SHA256": done.sha256}
+    headers["Content-Disposition"] = f'attachment; filename="{done.name}"'
+    return Response(done.content, media_type=done.media_type, headers=headers)
 
 
 @router.get("/masks", operation_id="list_masks")

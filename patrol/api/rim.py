@@ -37,6 +37,7 @@ from patrol.jobs import Job
 from patrol.pipeline.areas import ImportRefused
 from patrol.pipeline.casework import FactsRefused, fields_of
 from patrol.pipeline.comparing import KIND_TEXT, ComparisonRefused
+from patrol.pipeline.mapfiles import MapFileError
 from patrol.pipeline.masking import MaskRefused
 from patrol.pipeline.surveying import SurveyRefused
 from patrol.pipeline.uploading import NoRoom, UploadForeign, UploadOver, UploadRefused
@@ -59,6 +60,7 @@ STATUS: Mapping[type[Exception], int] = {
     UploadRefused: 422,
     MaskRefused: 422,
     RegisterRefused: 422,
+    MapFileError: 422,
     RulesError: 422,
     ComparisonRefused: 409,
     BlobDamaged: 422,
