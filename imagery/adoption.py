@@ -66,13 +66,15 @@ class _Picture:
         self.info = raster.info(path)
         if self.info.bands not in {1, 3, 4} or self.info.dtype != "uint8":
             raise SurveyError(
-                f"{path.name}: {self.info.bands} bands of {self.info.dtype}; an orthophoto has red, green and blue in 8 bits"
+                f"{path.name}: {self.info.bands} 个波段（{self.info.dtype}），正射影像应为 8 位红绿蓝，请按此导出。 "
+                f"{self.info.bands} bands of {self.info.dtype}; an orthophoto has red, green and blue in 8 bits: write it so"
             )
         self._whole: tuple[Pixels, Mask] | None = None
         if self.info.driver != "GTiff":
             if self.info.rows * self.info.cols > _MOST_PIXELS:
                 raise SurveyError(
-                    f"{path.name}: {self.info.rows} x {self.info.cols} pixels in a {self.info.driver}; write it as a tiled GeoTIFF"
+                    f"{path.name}: {self.info.driver} 图像过大（{self.info.cols} x {self.info.rows} 像素），须整幅读入；请存为分块 GeoTIFF。 "
+                    f"a {self.info.driver} of {self.info.cols} x {self.info.rows} pixels must be read whole: write it as a tiled GeoTIFF"
                 )
             pixels = _rgb(raster.read_window(path))
             self._whole = pixels, raster.read_mask(path) & ~_dark_border(pixels)
@@ -106,7 +108,8 @@ def adopt(ortho: Path, surface: Path | None, wanted: Wanted, folder: Path, progr
         place, drift, method = own, None, "georeference"
     elif wanted.gsd_m is None:
         raise SurveyError(
-            f"{ortho.name} does not know its place and the area has no reference yet: say how many metres one pixel is wide (gsd_m)"
+            f"{ortho.name}: 影像没有坐标，单元也还没有参考期，请给出每像素多少米（--gsd-m）。 "
+            "the picture does not know its place and the area has no reference yet: say how many metres one pixel is wide (gsd_m)"
         )
     else:
         place, drift, method = _centred(picture, wanted.centre, wanted.gsd_m, grid.frame), None, "centred"
@@ -257,7 +260,10 @@ def _adopt_surface(
     """The surface moved as the ortho was, and lowered or raised onto the reference's."""
     info = raster.info(path)
     if info.bands != 1 or np.dtype(info.dtype).kind not in "fiu":
-        raise SurveyError(f"{path.name}: {info.bands} bands of {info.dtype}; a surface is one band of heights in metres")
+        raise SurveyError(
+            f"{path.name}: {info.bands} 个波段（{info.dtype}），地表模型应为一个以米计高程的波段。 "
+            f"{info.bands} bands of {info.dtype}; a surface is one band of heights in metres"
+        )
     own = _own_place(info, wanted.grid.frame)
     if own is not None and shift is not None:
         lies = composed(shift, own)
@@ -267,7 +273,8 @@ def _adopt_surface(
         lies[:, 1] *= ortho.rows / info.rows
     else:
         raise SurveyError(
-            f"{path.name} and the ortho do not agree on their place: give both georeferenced, or both on the same pixels"
+            f"{path.name}: 与正射影像的位置对不上，请都带坐标，或都在同一像素格网上。 "
+            "it and the ortho do not agree on their place: give both georeferenced, or both on the same pixels"
         )
     values = np.full(wanted.grid.shape, np.nan, np.float32)
     for window in wanted.grid.tiles(_TILE):

@@ -99,7 +99,10 @@ class Control:
         differ. A name that stands for two places is told apart by its file. Raises ControlError for another frame.
         """
         if other.frame != self.frame:
-            raise ControlError(f"{other.source}: read in EPSG:{other.frame.epsg}, {self.source} in EPSG:{self.frame.epsg}")
+            raise ControlError(
+                f"{other.source}（EPSG:{other.frame.epsg}）与 {self.source}（EPSG:{self.frame.epsg}）的坐标系不同。 "
+                f"{other.source} is in EPSG:{other.frame.epsg}, {self.source} in EPSG:{self.frame.epsg}: give both in one frame"
+            )
         points = {p.name: p for p in self.points}
         for point in other.points:
             old = points.get(point.name)

@@ -92,7 +92,9 @@ def read(path: Path, frame: Frame | None = None) -> Control:
     try:
         target = frame or metric_frame(LonLat(lon_deg=float(np.median(east)), lat_deg=float(np.median(north))))
     except GeoError as error:
-        raise ControlError(f"{path.name}: {error}") from error
+        raise ControlError(
+            f"{path.name}: 像控点不在任何通用投影带内，请检查坐标系。 The points lie in no usual frame ({error}): is their frame right?"
+        ) from error
     to_frame = Transformer.from_crs(crs, CRS.from_epsg(target.epsg), always_xy=True)
     xy = np.column_stack(to_frame.transform(*np.array([d.at[:2] for d in drafts]).T))
     return gathered(drafts, xy, target, path.name, notes)

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from geo.camera import Camera
 from geo.frames import LonLat
@@ -85,7 +85,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file that is no usable photo, and why."""
+    """A file that is no usable photo, and why, in both languages."""
 
     path: Path
     reason: str
@@ -137,7 +137,7 @@ def _read_or_refuse(path: Path) -> Photo | Refused:
     try:
         return read_photo(path)
     except PhotoError as error:
-        return Refused(path, str(error), _sha256(path))
+        return Refused(path, str(error).removeprefix(f"{path.name}: "), _sha256(path))
 
 
 def _sha256(path: Path) -> str:
@@ -174,9 +174,14 @@ def read_photo(path: Path, zone: tzinfo | None = None) -> Photo:
             f"{path.name}: 图像超过 1.79 亿像素，不是无人机照片；成品正射影像请用 ingest-ortho 入库。 "
             "the picture has more than 179 megapixels and is no drone photo; a finished orthophoto is taken in by ingest-ortho"
         ) from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(
+            f"{path.name}: 不论叫什么名字，都不是 JPEG、TIFF 或 PNG 图像；请移出文件夹，若本是照片请从存储卡重新拷贝。 "
+            "no JPEG, TIFF or PNG picture, whatever its name says: take it out of the folder, or copy it again from the card if it was one"
+        ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise PhotoError(
-            f"{path.name}: 图像损坏，请从存储卡重新拷贝。 the picture is broken ({error}); copy it again from the card"
+            f"{path.name}: 图像不完整或损坏，请从存储卡重新拷贝。 the picture is cut off or broken ({error}): copy it again from the card"
         ) from error
     place = tags.place(gps, named)
     ellipsoid, trusted = tags.ellipsoid_height(gps, named)
@@ -311,9 +316,11 @@ def read_pixels(path: Path, *, grey: bool = False, reduce: int = 1) -> Pixels:
         data = np.fromfile(path, np.uint8)
         pixels = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, cv2.error) as error:
-        raise PhotoError(f"{path}: cannot be decoded ({error})") from error
+        raise PhotoError(f"{path}: 照片无法解码。 the photo cannot be decoded ({error})") from error
     if pixels is None:
-        raise PhotoError(f"{path}: cannot be decoded; was the photo moved or changed since it was read in?")
+        raise PhotoError(
+            f"{path}: 照片无法解码，读入后是否被移动或改动？ the photo cannot be decoded: was it moved or changed since it was read in?"
+        )
     if not grey and reduce > 1:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return np.asarray(pixels, np.uint8)

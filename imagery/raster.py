@@ -18,6 +18,7 @@ import rasterio.features
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what a copy raises when the disk is full: it has no public name
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as FileWindow
@@ -47,6 +48,8 @@ BLOCK = 512
 # Side files (.aux.xml, .msk, .ovr) may be of any format and name other files: they are not looked for.
 _READ_ENV = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 _WRITE_ENV = {"GDAL_TIFF_INTERNAL_MASK": True, "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": 128}
+
+_GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 Compression = Literal["jpeg", "webp", "lossless"]
 Packing = Literal["deflate", "zstd", "none"]
@@ -84,21 +87,36 @@ def opened(path: Path) -> Iterator[Any]:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise SurveyError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise SurveyError(f"{path}: 文件无法读取。 the file cannot be read ({error.strerror or error})") from error
     driver = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
     if driver is None:
-        raise SurveyError(f"{path.name} is no GeoTIFF, JPEG or PNG picture, whatever its name says: give one of these")
+        raise SurveyError(
+            f"{path.name}: 不论叫什么名字，都不是 GeoTIFF、JPEG 或 PNG 影像，请提供这三种格式之一。 "
+            "it is no GeoTIFF, JPEG or PNG picture, whatever its name says: give one of these"
+        )
     with rasterio.Env(**_READ_ENV), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             file = rasterio.open(path.resolve(), driver=driver)
-        except RasterioError as error:
-            raise SurveyError(f"{path.name}: the {driver} file is broken ({error}); make it or copy it again") from error
+        except _GDAL_ERRORS as error:
+            raise SurveyError(
+                f"{path.name}: {driver} 文件损坏，请重新导出或拷贝。 the {driver} file is broken ({_cause(error)}): make it or copy it again"
+            ) from error
         with file:
             try:
                 yield file
-            except RasterioError as error:
-                raise SurveyError(f"{path.name}: its pixels cannot be read ({error}); make it or copy it again") from error
+            except _GDAL_ERRORS as error:
+                raise SurveyError(
+                    f"{path.name}: 像素无法读出，文件不完整或损坏，请重新导出或拷贝。 "
+                    f"its pixels cannot be read, the file is cut off or broken ({_cause(error)}): make it or copy it again"
+                ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """GDAL's own words at the bottom of an error; rasterio's only point to them."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
 
 
 def info(path: Path) -> RasterInfo:
@@ -130,7 +148,8 @@ def grid_of(path: Path) -> Grid:
     grid = info(path).grid
     if grid is None:
         raise SurveyError(
-            f"{path.name} does not lie north-up on square cells of metres with an EPSG code: adopt it for the area first"
+            f"{path.name}: 不是以米为单位、带 EPSG 代码的正北方格网，请先用 ingest-ortho 入库。 "
+            "it does not lie north-up on square cells of metres with an EPSG code: adopt it for the area first"
         )
     return grid
 
@@ -242,8 +261,11 @@ def written(
             with rasterio.open(temporary, "w", **profile) as file:
                 yield TileWriter(file)
             temporary.replace(path)
-    except RasterioError as error:
-        raise SurveyError(f"{path}: cannot be written ({error}); is the disk full?") from error
+    except _GDAL_ERRORS as error:
+        raise SurveyError(
+            f"{path}: 无法写入，磁盘是否已满？清理空间后重新入库，已有成果不受影响。 "
+            f"cannot be written ({_cause(error)}): is the disk full? Free some space and ingest again, earlier surveys are untouched"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -287,13 +309,19 @@ def write_cog(
                 out.write(window, values, mask)
                 nothing = False
             if nothing:
-                raise SurveyError(f"{path.name}: no picture covers the area's grid")
+                raise SurveyError(
+                    f"{path.name}: 影像与巡查单元没有重叠，请确认单元和文件是否选对。 "
+                    "no picture covers the area's grid: is it the right area, the right file?"
+                )
         options = {"blocksize": BLOCK, "overview_resampling": "AVERAGE", "bigtiff": "IF_SAFER", "num_threads": threads}
         with rasterio.Env(**_WRITE_ENV):
             rasterio.shutil.copy(str(flat), str(temporary), driver="COG", **options, **_COMPRESSION[compression])
         temporary.replace(path)
-    except (RasterioError, OSError) as error:
-        raise SurveyError(f"{path}: cannot be written ({error}); is the disk full?") from error
+    except (*_GDAL_ERRORS, OSError) as error:
+        raise SurveyError(
+            f"{path}: 无法写入，磁盘是否已满？清理空间后重新入库，已有成果不受影响。 "
+            f"cannot be written ({_cause(error)}): is the disk full? Free some space and ingest again, earlier surveys are untouched"
+        ) from error
     finally:
         flat.unlink(missing_ok=True)
         temporary.unlink(missing_ok=True)

@@ -83,7 +83,7 @@ def fit(new: Side, reference: Side, guesses: Sequence[Floats], *, scale_known: b
     else:
         fitted, said = _agreed(*_feature_matches(new, reference), new, how="features", least=_LEAST_FEATURES)
         tried.append(said)
-    refused = f"{what} cannot be registered to the area's reference: "
+    refused = f"{what}: 无法与单元的参考期配准，请确认拍的是同一地方、每像素米数无误。 it cannot be registered to the area's reference: "
     if fitted is None:
         raise SurveyError(f"{refused}{'; '.join(tried)}. Does it show the same place, and is the ground sampling right?")
     if scale_known and not 0.9 < fitted.scale < 1.11:

@@ -293,7 +293,10 @@ def area_from_photos(photos: Sequence[Photo], name: str) -> Area:
     """
     placed = [p for p in photos if p.place is not None]
     if len(placed) < 3:
-        raise SurveyError(f"{len(placed)} of {len(photos)} photos know their place (GPS): draw the area on the map instead")
+        raise SurveyError(
+            f"{len(photos)} 张照片中只有 {len(placed)} 张有定位（GPS），请改为在地图上画出巡查单元。 "
+            f"{len(placed)} of {len(photos)} photos know their place (GPS): draw the area on the map instead"
+        )
     lonlat = np.array([[p.place.lon_deg, p.place.lat_deg] for p in placed if p.place is not None])
     middle = np.median(lonlat, axis=0)
     frame = metric_frame(LonLat(lon_deg=float(middle[0]), lat_deg=float(middle[1])))
@@ -314,7 +317,10 @@ def area_from_control(control: Control, photos: Sequence[Photo], name: str) -> A
     """
     hull = MultiPoint([(p.x_m, p.y_m) for p in control.points]).convex_hull
     if not isinstance(hull, Polygon):
-        raise SurveyError(f"{control.source}: {len(control.points)} points span no area: draw the area on the map instead")
+        raise SurveyError(
+            f"{control.source}: {len(control.points)} 个像控点围不成面，请改为在地图上画出巡查单元。 "
+            f"{len(control.points)} points span no area: draw the area on the map instead"
+        )
     outline = hull.buffer(0.1 * math.sqrt(hull.area), quad_segs=4).simplify(0.5)
     key = hashlib.sha256("\n".join(sorted(p.sha256 for p in photos)).encode()).hexdigest()[:8]
     assert isinstance(outline, Polygon)

@@ -292,6 +292,9 @@ def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool)
     made = table(f"成果 survey {survey.id}", ("质量 quality", ""), rows)
     for name, why in left_out:
         terminal.err.print(f"[yellow]—[/yellow] {name}: {why}", highlight=False)
+    if left_out:
+        hint = "误筛的照片可用 --use 照片名 恢复使用。 A photo that was set aside by mistake is used with --use NAME."
+        terminal.err.print(hint, highlight=False, style="dim")
     say({"survey": survey.id, "accepted": survey.accepted, "quality": q, "left_out": left_out}, as_json=json_, table=made)
     if not survey.accepted:
         for reason in read_all(q["reasons"]):

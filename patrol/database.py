@@ -86,7 +86,13 @@ class Database:
             with self.engine.execution_options(**_READ).connect() as connection:
                 found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         except SQLAlchemyError as err:
-            raise DatabaseError(f"the database does not answer or is empty ({_first_line(err)}); run `patrol init`") from err
+            said = _first_line(err)
+            if "disk" in said:  # SQLite cannot even be read on a full one
+                raise DatabaseError(
+                    f"数据库所在磁盘已满或出错，请清理空间后重试，数据不会丢失。 the database's disk is full or broken ({said}): free some space, "
+                    "nothing is lost"
+                ) from err
+            raise DatabaseError(f"the database does not answer or is empty ({said}); run `patrol init`") from err
         if found != newest():
             raise DatabaseError(f"the database is at revision {found}, this program needs {newest()}; run `patrol init`")
 

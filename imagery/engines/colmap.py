@@ -96,9 +96,8 @@ class ColmapReconstructor:
         if (done / "block.json").exists():
             return Block.load(done, unique)
         run.folder.mkdir(parents=True, exist_ok=True)
-        if reference is None:
-            return run.first(Method.GLOBAL)
-        return run.later(reference)
+        with store.told(run.folder):
+            return run.first(Method.GLOBAL) if reference is None else run.later(reference)
 
     def prepare(
         self, photos: Sequence[Photo], workdir: Path, *, reference: Block | None = None, progress: Progress = silent
@@ -444,7 +443,10 @@ class _Run:
 
         self._clocked("features", work)
         if len(self.photos) - len(self.unreadable) < 3:
-            raise ReconstructionError(f"fewer than three photos can be read: {'; '.join(self.unreadable.values())}")
+            raise ReconstructionError(
+                "能读取的照片不足三张，请从存储卡重新拷贝。 "
+                f"fewer than three photos can be read, copy them again: {'; '.join(self.unreadable.values())}"
+            )
 
     def _database(
         self,
@@ -495,7 +497,7 @@ class _Run:
             start = time.process_time()
             model = solve()
             self.cpu["mapping"] = self.cpu.get("mapping", 0.0) + time.process_time() - start
-            model.write(temporary)
+            store.write_model(temporary, model)
             temporary.rename(folder)
         return pycolmap.Reconstruction(folder)
 

@@ -104,7 +104,9 @@ def first(
                 # That of the largest part, to start with: all of them are solved once more, together.
                 lenses[number] = model.num_reg_images(), store.to_solver(store.from_solver(camera), number)
     if not solved:
-        raise ReconstructionError(f"none of the {count} parts of the block could be solved: {notes[-1].en}")
+        raise ReconstructionError(
+            f"{count} 个分区都无法解算：{notes[-1].zh} none of the {count} parts of the block could be solved: {notes[-1].en}"
+        )
     job.progress(count, count + 1, "mapping")
     chain, loose = large.chained(solved)
     notes += [_loose(k, count) for k in loose]

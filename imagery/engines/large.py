@@ -164,6 +164,5 @@ def written(folder: Path, found: Joined, who: Names, groups: Sequence[Collection
     here = replace(who, cameras=found.cameras)
     for k, group in enumerate(groups):
         target = folder / f"model-{k:03d}"
-        target.mkdir(parents=True)
         piece = found.piece.seen_by(group)
-        pieces.to_model(piece, here.cameras, here.camera_of, here.names, here.keypoints).write(target)
+        store.write_model(target, pieces.to_model(piece, here.cameras, here.camera_of, here.names, here.keypoints))

@@ -59,7 +59,7 @@ def solve_all(database: Path, folder: Path, *, workers: int, refine_focal: bool,
     try:
         models = pycolmap.global_mapping(database, folder, folder, options)
     except (RuntimeError, ValueError) as error:
-        raise ReconstructionError(f"the photos could not be solved together ({error})") from error
+        raise ReconstructionError(_unsolved(str(error))) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return _largest(models)
@@ -86,17 +86,24 @@ def solve_stepwise(
     try:
         models = pycolmap.incremental_mapping(database, folder, folder, options)
     except (RuntimeError, ValueError) as error:
-        raise ReconstructionError(f"the photos could not be solved together ({error})") from error
+        raise ReconstructionError(_unsolved(str(error))) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return _largest(models)
 
 
+def _unsolved(cause: str) -> str:
+    return (
+        "照片无法联合解算：请检查重叠度、清晰度，以及是否混入别处的照片。 "
+        f"the photos could not be solved together ({cause}): do they overlap, are they sharp, are there some of another place among them?"
+    )
+
+
 def _largest(models: Mapping[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction:
     if not models:
         raise ReconstructionError(
-            "没有两张照片能连在一起：重叠是否过半、照片是否清晰？ "
-            "no two photos could be tied together: do they overlap by more than half, are they sharp?"
+            "没有两张照片能连在一起：重叠是否过半、照片是否清晰？若否，请重飞。 "
+            "no two photos could be tied together: do they overlap by more than half, are they sharp? If not, fly again"
         )
     return max(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()))
 
@@ -173,7 +180,7 @@ def adjust(
         adjuster = pycolmap.create_default_bundle_adjuster(options, config, model)
     summary = adjuster.solve()
     if not summary.is_solution_usable():
-        raise ReconstructionError(f"bundle adjustment failed ({summary.brief_report()})")
+        raise ReconstructionError(_unsolved(summary.brief_report()))
     model.update_point_3d_errors()
 
 

@@ -5,10 +5,12 @@ Its own coordinates are frame metres less a whole-metre offset, so that nothing 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from imagery.engines import features
 from imagery.engines.features import Recipe
 from imagery.photos import Photo
 from imagery.reconstruct import Ints, Pixels2
+
+_DISK = {"disk is full": errno.ENOSPC, "disk I/O error": errno.EIO, "attempt to write a readonly database": errno.EROFS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +199,34 @@ def keep(folder: Path, model: pycolmap.Reconstruction, roll: Roll, shelf: Path) 
 
 def keep_model(folder: Path, model: pycolmap.Reconstruction) -> None:
     """The model of a block that was solved as a whole."""
-    (folder / "model").mkdir(parents=True)
-    model.write(folder / "model")
+    write_model(folder / "model", model)
+
+
+def write_model(folder: Path, model: pycolmap.Reconstruction) -> None:
+    """Write a model and look whether all of it is there: the solver writes to a full disk without a word, and reads what is left of a
+    model without one, too. Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.write(folder)
+    # The least that COLMAP's binary form takes (https://colmap.github.io/format.html#binary-file-format).
+    points, seen = model.num_points3D(), model.compute_num_observations()
+    keypoints = sum(image.num_points2D() for image in model.images.values())
+    least = {"cameras": 8, "images": 8 + 73 * model.num_images() + 24 * keypoints, "points3D": 8 + 51 * points + 8 * seen}
+    for name, size in least.items():
+        if (folder / f"{name}.bin").stat().st_size < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What SQLite says of the disk, through the solver, becomes the OSError that it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        number = next((n for words, n in _DISK.items() if words in str(error)), None)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def models(folder: Path) -> tuple[Path, ...]:

@@ -36,7 +36,10 @@ def first_flight(session: Session, area: Area, completes: str | None, flight_id:
         return None
     found = repositories.surveys.get(session, completes)
     if found.area_id != area.id:
-        raise SurveyRefused(f"survey {found.id} is not of area {area.name}: name the survey whose gap these photos fill")
+        raise SurveyRefused(
+            f"成果 {found.id} 不属于单元 {area.name}，请给出这批照片所补的那一期。 "
+            f"survey {found.id} is not of area {area.name}: name the survey whose gap these photos fill"
+        )
     return found
 
 
@@ -64,7 +67,10 @@ def first_of(work: Workplace, record: records.SurveyRecord) -> First:
     try:
         survey = Survey.load(folder)
         if survey.block is None:
-            raise SurveyRefused(f"survey {record.id} was taken over as a finished orthophoto: it has no photos to complete")
+            raise SurveyRefused(
+                f"成果 {record.id} 由现成正射影像入库，没有照片可补。 "
+                f"survey {record.id} was taken over as a finished orthophoto: it has no photos to complete"
+            )
         block = Block.load(survey.block)
         homes = sorted({view.path.parent for view in block.views})
         paths = [view.path for view in block.views]
@@ -73,5 +79,8 @@ def first_of(work: Workplace, record: records.SurveyRecord) -> First:
         photos = sorting.as_told(folder, [read_photo(path) for path in paths])
         return First(photos, groundcontrol.kept(folder))
     except (ImageryError, ValuesError, OSError) as err:
-        kind = "a photo" if isinstance(err, PhotoError | OSError) else "a part"
-        raise SurveyRefused(f"survey {record.id} cannot be completed, {kind} of it is gone ({err}): fly the whole area") from err
+        zh, en = ("照片", "a photo") if isinstance(err, PhotoError | OSError) else ("部分数据", "a part")
+        raise SurveyRefused(
+            f"成果 {record.id} 的{zh}已缺失，无法补飞合成，请整片重飞。 "
+            f"survey {record.id} cannot be completed, {en} of it is gone ({err}): fly the whole area"
+        ) from err

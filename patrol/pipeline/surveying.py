@@ -7,6 +7,7 @@ workers at once, who share that folder: the home folder must be one file system,
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -156,7 +157,7 @@ def begin(
         earlier = repositories.surveys_of(session, area_id, accepted=True)
         first = makeup.first_flight(session, area, completes, flight_id)
     if not folder.is_dir():
-        raise SurveyRefused(f"{folder}: there is no such folder")
+        raise SurveyRefused(f"{folder}: 没有这个文件夹，请检查路径。 there is no such folder: check the path")
     old = makeup.first_of(work, first) if first is not None else makeup.First()
     try:
         ground = groundcontrol.chosen(control, folder, area, checks, old.control)
@@ -171,8 +172,7 @@ def begin(
     if refusal is not None:
         raise SurveyRefused(f"{folder}: {refusal.text}")
     if not chosen.accepted:
-        said = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
-        raise SurveyRefused(f"{folder}: {len(left_out)} 个文件都不能用。 none of {len(left_out)} files can be used ({said})")
+        raise SurveyRefused(f"{folder}: {_none_of(left_out)}")
     every = {p.sha256 for p in (*old.photos, *chosen.accepted)}
     survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])], compression)
     with work.database.read() as session:
@@ -283,7 +283,7 @@ def adopt(
     given = [path for path in (ortho, surface) if path is not None]
     for path in given:
         if not path.is_file():
-            raise SurveyRefused(f"{path}: there is no such file")
+            raise SurveyRefused(f"{path}: 没有这个文件，请检查路径。 there is no such file: check the path")
     survey_id = _survey_id(area, taken_on, (_file_sha256(path) for path in given), compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
@@ -304,7 +304,8 @@ def adopt(
             progress=progress,
         )
     except ImageryError as err:
-        raise SurveyRefused(f"{ortho}: {err}") from err
+        named = any(path.name in str(err) for path in given)
+        raise SurveyRefused(str(err) if named else f"{ortho}: {err}") from err
     except OSError as err:
         raise SurveyRefused(_disk(err, building)) from err
     return _put_in_place(work, area, survey, building, by=by, flight_id=None)
@@ -341,7 +342,8 @@ def _order(building: Path) -> Order:
         order = workfiles.load(building / ORDER)
     except ImageryError as err:
         raise SurveyRefused(
-            f"{building}: what the survey is made of is not there any more ({err}); ingest its photos again"
+            f"{building}: 本期的构建记录已不在，请重新入库这些照片。 "
+            f"what the survey is made of is not there any more ({err}): ingest its photos again"
         ) from err
     assert isinstance(order, Order)
     return order
@@ -385,7 +387,19 @@ def _room(work: Workplace, survey_id: str, needed_bytes: int) -> Path:
 
 def _disk(err: OSError, building: Path) -> str:
     said = err.strerror or str(err)
-    return f"{building}: {said}; free some space or mend the disk, then ingest again: earlier surveys are untouched"
+    full = err.errno in {errno.ENOSPC, errno.EDQUOT}
+    zh = "磁盘已满" if full else "磁盘读写出错"
+    return (
+        f"{building}: {zh}，请清理空间或检修磁盘后重新入库，从中断处继续，已有成果不受影响。 "
+        f"{said}: free some space or mend the disk, then ingest again, it goes on where it stopped; earlier surveys are untouched"
+    )
+
+
+def _none_of(left_out: Sequence[tuple[str, str]]) -> str:
+    """Every kind of reason once, by its first file."""
+    kinds = {why: name for name, why in reversed(left_out)}
+    some = "; ".join(f"{name}: {why}" for why, name in list(kinds.items())[::-1][:3])
+    return f"{len(left_out)} 个文件都不能用，请核对文件夹和下列原因。 None of {len(left_out)} files can be used: {some}"
 
 
 def _put_in_place(

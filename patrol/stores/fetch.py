@@ -67,7 +67,7 @@ def fetch(
     s3 = client(address)
     photos = listed(s3, address, wanted)
     if not photos:
-        raise BlobError(f"{address} holds no photos: is the prefix right?")
+        raise BlobError(f"{address}: 其中没有照片，前缀是否写对？ {address} holds no photos: is the prefix right?")
     notes.mkdir(parents=True, exist_ok=True)
     known = {photo: _known(cache, notes, address, photo) for photo in photos}
     _need_room(notes, address, (photo.size_bytes for photo, sha256 in known.items() if sha256 is None))
@@ -113,8 +113,8 @@ def _need_room(place: Path, address: Address, sizes: Iterable[int]) -> None:
     lacking, free = sum(sizes), shutil.disk_usage(place).free
     if lacking + SPARE_BYTES > free:
         raise BlobError(
-            f"{address}: {lacking / 1e9:.1f} GB are to be fetched and {free / 1e9:.1f} GB are free at {place}: free some space; "
-            "what was fetched is kept"
+            f"{address}: 待取 {lacking / 1e9:.1f} GB，{place} 只剩 {free / 1e9:.1f} GB，请清理空间后重试，已取的不会丢失。 "
+            f"{lacking / 1e9:.1f} GB are to be fetched and {free / 1e9:.1f} GB are free at {place}: free some space; what was fetched is kept"
         )
 
 
