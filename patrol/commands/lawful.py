@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from patrol import terminal
-from patrol.settings import Settings
+from patrol.commands.shell import BY, Json, opened
 from patrol.terminal import say, table
 
 register_app = typer.Typer(help="合法与管控底图 register: permits, parcels, sites, ledger", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 Version = Annotated[str, typer.Argument(help="id of a version, or SOURCE for its current one")]
 Why = Annotated[str, typer.Option(help="why; it goes on record")]
-BY = "cli"
-
-
-@contextmanager
-def _work() -> Iterator[Any]:
-    from patrol.wiring import workplace
-
-    with workplace(Settings()) as work:
-        yield work
 
 
 @register_app.command("import")
@@ -59,7 +47,7 @@ def register_import(
         if not found:
             raise typer.BadParameter(f"{item!r}: write field=column")
         columns[name] = value
-    with _work() as work:
+    with opened() as work:
         made = registering.import_file(work, file, by=BY, source=source, kind=kind, datum=datum, layer=layer, columns=columns)
     for note in made.notes:
         terminal.err.print(f"[yellow]![/yellow] {note.zh}\n  {note.en}", highlight=False)
@@ -74,7 +62,7 @@ def register_list(
     from patrol import registry
     from patrol.records import VersionState
 
-    with _work() as work, work.database.read() as session:
+    with opened() as work, work.database.read() as session:
         found = registry.versions_of(session, state=None if all_ else VersionState.CURRENT)
     say(found, as_json=json_, table=_table(found))
 
@@ -84,7 +72,7 @@ def register_show(version: Version, json_: Json = False) -> None:
     """The entries of a version."""
     from patrol import registry
 
-    with _work() as work, work.database.read() as session:
+    with opened() as work, work.database.read() as session:
         found = registry.entries_of(session, _version(session, version).id)
     rows = [(e.number, e.kind, e.name, e.holder, e.area_limit_m2, e.height_limit_m, e.valid_from, e.valid_to) for e in found]
     columns = ("编号 number", "类型 kind", "名称 name", "holder", "m²", "m", "from", "to")
@@ -96,7 +84,7 @@ def register_withdraw(version: Version, reason: Why, json_: Json = False) -> Non
     """Take a version out of force; nothing of it is deleted."""
     from patrol.pipeline import registering
 
-    with _work() as work:
+    with opened() as work:
         with work.database.read() as session:
             id_ = _version(session, version).id
         done = registering.withdraw(work, id_, by=BY, reason=reason)
@@ -108,7 +96,7 @@ def register_restore(version: Version, reason: Why, json_: Json = False) -> None
     """Make an earlier or withdrawn version the current one of its source again."""
     from patrol.pipeline import registering
 
-    with _work() as work:
+    with opened() as work:
         done = registering.put_back(work, version, by=BY, reason=reason)
     say(done, as_json=json_, table=_table((done,)))
 
@@ -118,7 +106,7 @@ def register_relabel(area: Annotated[str, typer.Argument(help="id of the area")]
     """Look at an area's open findings again under the register of today: held back, or brought back to triage."""
     from patrol.pipeline import overlaying
 
-    with _work() as work:
+    with opened() as work:
         done = overlaying.relabel(work, area, by=BY)
     said = f"已核对 looked at {done.looked_at}；转为压制 held: {'、'.join(done.held) or '—'}；恢复研判 back: {'、'.join(done.back) or '—'}"
     say(done, as_json=json_, table=said)

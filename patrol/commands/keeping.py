@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from patrol import terminal
-from patrol.settings import Settings
+from patrol.commands.shell import BY, Json, opened
 from patrol.terminal import complain, say, table
 
 export_app = typer.Typer(help="对外提供 exports", no_args_is_help=True)
 mask_app = typer.Typer(help="遮蔽区 masks", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 Reason = Annotated[str, typer.Option(help="what it is for; it goes on record")]
-BY = "cli"
-
-
-@contextmanager
-def _work() -> Iterator[Any]:
-    from patrol.wiring import workplace
-
-    with workplace(Settings()) as work:
-        yield work
 
 
 @export_app.command("cloud")
@@ -42,7 +30,7 @@ def export_cloud(
 
     from patrol.pipeline import exporting
 
-    with _work() as work, terminal.bar(json_) as progress:
+    with opened() as work, terminal.bar(json_) as progress:
         done = exporting.point_cloud(work, survey, by=BY, every=every, reason=reason, progress=progress)
     if isinstance(done, exporting.ExportRefused):
         _refused(done, json_)
@@ -69,7 +57,7 @@ def export_survey(
 
     if out.exists():
         raise typer.BadParameter(f"{out} is there already; name a new folder")
-    with _work() as work:
+    with opened() as work:
         leave = exporting.take(work, survey, "folder", by=BY, reason=reason)
         if isinstance(leave, exporting.ExportRefused):
             _refused(leave, json_)
@@ -96,7 +84,7 @@ def export_photo(
     """A picture fit to hand out: faces and plates blurred, no EXIF, watermark, a line in the access log."""
     from patrol.pipeline import publishing
 
-    with _work() as work:
+    with opened() as work:
         done = publishing.photo(work, photo, by=BY, name=to, gsd_m=gsd_m)
     out.write_bytes(done.jpeg)
     told = {"path": out, "faces": done.faces, "plates": done.plates, "original": done.original_sha256, "notes": done.notes}
@@ -123,7 +111,7 @@ def export_findings(
         raise typer.BadParameter(f"{out.name}: give it one of the suffixes {', '.join(forms)}")
     wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
     ids = tuple(finding or ())
-    with _work() as work:
+    with opened() as work:
         done = handing.findings(work, wanted, form, by=BY, reason=reason, epsg=crs, encoding=encoding, ids=ids)
     if isinstance(done, exporting.ExportRefused):
         _refused(done, json_)
@@ -141,7 +129,7 @@ def export_list(state: Annotated[str | None, typer.Option()] = None, json_: Json
     from patrol.tables import ExportRow
 
     asked = [ExportRow.state == state] if state else []
-    with _work() as work, work.database.read() as session:
+    with opened() as work, work.database.read() as session:
         found = repositories.exports.where(session, *asked, order=(ExportRow.asked_at.desc(),))
     rows = [
         (e.id, e.survey_id, e.classification, f"{e.contiguous_m2 / 1e6:.3f}", e.state, e.asked_by, e.decided_by) for e in found
@@ -158,7 +146,7 @@ def export_classify(
     """Give a survey another classification level."""
     from patrol.pipeline import exporting
 
-    with _work() as work:
+    with opened() as work:
         done = exporting.classify(work, survey, level, by=BY)
     say({"survey": done.id, "classification": done.classification}, as_json=json_, table=f"{done.id}: {done.classification}")
 
@@ -170,7 +158,7 @@ def mask_import(
     """Masks of a file, burnt at once into every survey there is; later surveys are burnt as they are put in place."""
     from patrol.pipeline import masking
 
-    with _work() as work, terminal.bar(json_) as progress:
+    with opened() as work, terminal.bar(json_) as progress:
         made = masking.import_masks(work, masking.read_masks(file), file.name, by=BY)
         burnt = masking.burn_all(work, by=BY, progress=progress)
     rows = [(m.id, m.name, m.kind, m.authority, m.reason) for m in made]
@@ -183,7 +171,7 @@ def mask_list(json_: Json = False) -> None:
     """All masks."""
     from patrol import repositories
 
-    with _work() as work, work.database.read() as session:
+    with opened() as work, work.database.read() as session:
         found = repositories.masks.where(session)
     rows = [(m.id, m.name, m.kind, m.authority, m.reason, f"{m.made_at:%Y-%m-%d}") for m in found]
     say(found, as_json=json_, table=table("遮蔽区 masks", ("id", "name", "kind", "authority", "reason", "since"), rows))
@@ -196,7 +184,7 @@ def retention(
     """What is past its days (config/retention.csv) and needed by nothing; hashes and records of all of it stay."""
     from patrol.pipeline import retaining
 
-    with _work() as work, terminal.bar(json_) as progress:
+    with opened() as work, terminal.bar(json_) as progress:
         found = retaining.apply(work, by=BY, progress=progress) if apply else retaining.due(work)
     rows = [(d.kind, d.subject, f"{d.since:%Y-%m-%d}", d.files, f"{d.size_bytes / 1e6:.1f}") for d in found]
     title = "已清理 let go" if apply else "到期（试运行，未删除） due, nothing deleted"
@@ -212,7 +200,7 @@ def catalogue(json_: Json = False) -> None:
     from patrol.pipeline import cataloguing
 
     done = []
-    with _work() as work:
+    with opened() as work:
         with work.database.read() as session:
             surveys = repositories.surveys.where(session)
         for record in surveys:
