@@ -210,8 +210,9 @@ def write_model(folder: Path, model: pycolmap.Reconstruction) -> None:
     model.write(folder)
     # The least that COLMAP's binary form takes (https://colmap.github.io/format.html#binary-file-format).
     points, seen = model.num_points3D(), model.compute_num_observations()
-    keypoints = sum(image.num_points2D() for image in model.images.values())
-    least = {"cameras": 8, "images": 8 + 73 * model.num_images() + 24 * keypoints, "points3D": 8 + 51 * points + 8 * seen}
+    here = [model.image(i) for i in model.reg_image_ids()]  # others are not written
+    images = sum(73 + 24 * image.num_points2D() for image in here)
+    least = {"cameras": 8, "images": 8 + images, "points3D": 8 + 51 * points + 8 * seen}
     for name, size in least.items():
         if (folder / f"{name}.bin").stat().st_size < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

@@ -50,6 +50,20 @@ def test_a_model_that_did_not_fit_is_never_taken_for_one(tmp_path: Path) -> None
         store.write_model(tmp_path / "cut", model())
 
 
+def test_a_model_with_images_that_found_no_place_is_whole(tmp_path: Path) -> None:
+    """The solver does not write them: their keypoints are not missed."""
+    made = pycolmap.Reconstruction()
+    made.add_camera_with_trivial_rig(
+        pycolmap.Camera(model="PINHOLE", width=640, height=480, params=[500.0, 500, 320, 240], camera_id=1)
+    )
+    for number in (1, 2):
+        image = pycolmap.Image(name=str(number), keypoints=np.zeros((500, 2)), camera_id=1, image_id=number)
+        made.add_image_with_trivial_frame(image, pycolmap.Rigid3d())
+    made.deregister_frame(1)
+    store.write_model(tmp_path / "model", made)
+    assert list(pycolmap.Reconstruction(tmp_path / "model").reg_image_ids()) == [2]
+
+
 @pytest.mark.parametrize("size_bytes", [100_000, 1_000_000, 1_200_000])
 def test_an_orthophoto_that_does_not_fit_is_refused(tmp_path: Path, size_bytes: int) -> None:
     """Wherever it stops, in the tiles, in the overviews or at the very end: a sentence in both languages, and nothing is left."""
