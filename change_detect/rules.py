@@ -35,6 +35,12 @@ class Limits:
     earth_area_m2: float = 50.0
 
 
+_CONTAINER_LENGTHS_M = (6.06, 12.19)
+_CONTAINER_WIDTH_M = 2.44
+_CONTAINER_HEIGHTS_M = (2.59, 2.90)
+_CONTAINER_SLACK_M = 0.7  # a surface smears both ends outwards
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the rules say of one change."""
@@ -74,6 +80,19 @@ def _was_ragged(f: Features, limits: Limits) -> bool:
     return f.stood_m > 1.0 and f.stood_rough_m > 3 * limits.roof_rough_m
 
 
+def _is_container(f: Features) -> bool:
+    """The size and the lid of an ISO 668 box: 20 or 40 feet long, 8 wide, 8'6" or 9'6" high, flat as steel. Lorries are longer or shorter,
+    and none is flat from end to end."""
+    flat = f.rough_m < 0.03 and f.planar > 0.95
+    width = f.area_m2 / f.length_m
+    return (
+        flat
+        and min(abs(f.length_m - long_m) for long_m in _CONTAINER_LENGTHS_M) < _CONTAINER_SLACK_M
+        and abs(width - _CONTAINER_WIDTH_M) < 0.4
+        and min(abs(f.gain_m - high_m) for high_m in _CONTAINER_HEIGHTS_M) < 0.13
+    )
+
+
 def _is_vehicle(f: Features, limits: Limits, sigma_xy_m: float) -> bool:
     smear = 2 * sliver_m(sigma_xy_m)  # a surface smears both edges outwards
     width = f.area_m2 / f.length_m
@@ -86,7 +105,7 @@ def _is_vehicle(f: Features, limits: Limits, sigma_xy_m: float) -> bool:
     # a car may stand anywhere; what is larger is a vehicle only where vehicles stand, if long and narrow or as low as only a car is
     is_car = f.gain_m < limits.car_m[2] and f.length_m <= limits.car_m[0] + smear and width <= limits.car_m[1] + smear
     is_lorry = f.road > limits.road_grey and (f.length_m / width >= 1.6 or f.gain_m < limits.car_m[2])
-    return alone and in_size and (is_car or is_lorry)
+    return alone and in_size and (is_car or is_lorry) and not _is_container(f)
 
 
 HOLDS: tuple[_Hold, ...] = (

@@ -41,7 +41,11 @@ def _fields(row: Row) -> dict[str, object]:
 
 def _pair(folder: Path, before: Path, after: Path) -> SurveyPair:
     first = made.survey(before, folder / "before", date(2018, 4, 28))
-    later = made.survey(after, folder / "after", date(2018, 4, 29), area=made.area(first), reference=first)
+    return paired(first, made.survey(after, folder / "after", date(2018, 4, 29), area=made.area(first), reference=first))
+
+
+def paired(first: Survey, later: Survey) -> SurveyPair:
+    """Two finished surveys, aligned."""
     old, new = _source(first), _source(later)
     grid = working_grid(old.grid)
     return align(old.on(grid), new.on(grid))

@@ -72,12 +72,18 @@ def test_kind_follows_from_what_it_stands_on_and_beside(
 
 
 def test_lorry_on_grey_ground_is_held_back_and_says_why(made: ModuleType, tmp_path: Path) -> None:
-    """A 6.5 x 2.4 x 2.7 m box on asphalt is suspected to be a vehicle; it is kept, with the reason."""
-    pair = pair_of(made, tmp_path, (30.0, 30.0, 6.4, 2.4, 2.7), ground={"ground_colour": (120, 120, 120)})
+    """A box of 8.0 x 2.4 x 3.1 m on asphalt is suspected to be a vehicle; it is kept, with the reason."""
+    pair = pair_of(made, tmp_path, (30.0, 30.0, 8.0, 2.4, 3.1), ground={"ground_colour": (120, 120, 120)})
     (found,) = GeometryImage().detect(pair)
     assert found.kind == Kind.VEHICLE
     assert found.suppressed is not None and found.suppressed.startswith("vehicle_suspected")
     assert found.score > 0.5
+
+
+def test_box_of_a_containers_size_is_shown_even_on_asphalt(made: ModuleType, tmp_path: Path) -> None:
+    """Twenty feet by eight by eight and a half with a flat lid is a container, whatever it stands on."""
+    (found,) = shown(pair_of(made, tmp_path, (30.0, 30.0, 6.06, 2.44, 2.59), ground={"ground_colour": (120, 120, 120)}))
+    assert found.kind == Kind.SHED_OR_CONTAINER
 
 
 def test_grown_tree_is_held_back_as_vegetation(made: ModuleType, tmp_path: Path) -> None:
