@@ -115,14 +115,30 @@ _LONG_SIDE = 1200
 _STOPS_PX = (0.5, 1.0, 2.0, WORST_P95_PX)
 # ColorBrewer YlOrRd, from good to refused: light is well, dark is bad, safe for the colour-blind.
 _COLOURS = ((255, 255, 178), (254, 204, 92), (253, 141, 60), (240, 59, 32), (189, 0, 38))
-_BLACK, _WHITE, _GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)
+_BLACK, _WHITE, UNKNOWN = (0, 0, 0), (255, 255, 255), (150, 150, 150)
 
 
 def colour(p95_px: float | None) -> tuple[int, int, int]:
     """RGB of a cell; grey where nothing was measured."""
     if p95_px is None:
-        return _GREY
+        return UNKNOWN
     return _COLOURS[sum(p95_px > stop for stop in _STOPS_PX)]
+
+
+def scale() -> tuple[tuple[float, float | None, tuple[int, int, int]], ...]:
+    """From, to (None: and above) in pixels and RGB of each step of the colours, from good to refused."""
+    return tuple(zip((0.0, *_STOPS_PX), (*_STOPS_PX, None), _COLOURS, strict=True))
+
+
+def exaggeration(found: Residual, grid: Grid, longest_px: float = math.inf) -> float:
+    """A round factor at which an arrow of 1 px is about half as long as tiles lie apart, or `longest_px` where that is less.
+
+    Where the shifts are larger than a pixel it is the 90th percentile that is drawn so long: arrows stay apart.
+    """
+    apart = math.sqrt(grid.rows * grid.cols / max(1, found.tried))
+    wanted = max(1.0, 0.5 * min(apart, longest_px) / max(1.0, found.p90_px or 0.0))
+    decade = 10.0 ** math.floor(math.log10(wanted))
+    return max(m * decade for m in (1, 2, 5) if m * decade <= wanted)
 
 
 def picture(found: Residual, grid: Grid, ortho: Path, target: Path) -> Path:
@@ -143,7 +159,7 @@ def picture(found: Residual, grid: Grid, ortho: Path, target: Path) -> Path:
         cv2.rectangle(tint, corner, other, colour(cell.p95_px), -1)
         cv2.rectangle(out, corner, other, _WHITE, 1)
     out = np.ascontiguousarray(cv2.addWeighted(tint, 0.45, out, 0.55, 0))
-    longer = _exaggeration(found, grid, thin)
+    longer = exaggeration(found, grid, 60.0 * thin)
     for (x, y), (east, south) in zip(found.places_m.tolist(), found.shifts_px.tolist(), strict=True):
         col, row = at(x, y)
         tip = round(col + east * longer / thin), round(row + south * longer / thin)
@@ -158,19 +174,11 @@ def picture(found: Residual, grid: Grid, ortho: Path, target: Path) -> Path:
     return target
 
 
-def _exaggeration(found: Residual, grid: Grid, thin: int) -> float:
-    """A round factor at which an arrow of 1 px is about half as long as tiles lie apart."""
-    apart = math.sqrt(grid.rows * grid.cols / max(1, found.tried))
-    wanted = max(1.0, 0.5 * min(apart, 60.0 * thin))
-    decade = 10.0 ** math.floor(math.log10(wanted))
-    return max(m * decade for m in (1, 2, 5) if m * decade <= wanted)
-
-
 def _legend(width: int, found: Residual, longer: float) -> NDArray[np.uint8]:
     strip = np.full((64, width, 3), 255, np.uint8)
     bounds = ("0", *(f"{s:g}" for s in _STOPS_PX))
     step = min(110, width // 6)
-    for k, shade in enumerate((*_COLOURS, _GREY)):
+    for k, shade in enumerate((*_COLOURS, UNKNOWN)):
         x = 6 + k * step
         cv2.rectangle(strip, (x, 6), (x + 18, 24), shade, -1)
         if k == len(_COLOURS):

@@ -65,6 +65,11 @@ class Residual:
         return float(np.percentile(np.hypot(*self.shifts_px.T), 90)) if self.found else None
 
     @property
+    def p95_px(self) -> float | None:
+        """Length in cells that nineteen of twenty shifts do not exceed."""
+        return float(np.percentile(np.hypot(*self.shifts_px.T), 95)) if self.found else None
+
+    @property
     def median_cm(self) -> float | None:
         """Median length in centimetres."""
         return None if self.median_px is None else 100 * self.median_px * self.gsd_m
@@ -73,6 +78,11 @@ class Residual:
     def p90_cm(self) -> float | None:
         """Nine of ten, in centimetres."""
         return None if self.p90_px is None else 100 * self.p90_px * self.gsd_m
+
+    @property
+    def p95_cm(self) -> float | None:
+        """Nineteen of twenty, in centimetres."""
+        return None if self.p95_px is None else 100 * self.p95_px * self.gsd_m
 
     def save(self, path: Path) -> Path:
         """The whole map as JSON."""

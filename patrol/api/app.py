@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, exports, flights, register, review, signing, stac, surveys, tiling, uploads
+from patrol.api import cases, exports, flights, quality, register, review, signing, stac, surveys, tiling, uploads
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
@@ -62,6 +62,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         signing.router,
         review.router,
         surveys.router,
+        quality.router,
         tiling.router,
         cases.router,
         flights.router,

@@ -27,8 +27,9 @@ from flight.errors import FlightError
 from geo.area import Area
 from geo.datums import gcj02
 from geo.errors import GeoError
+from geo.frames import Frame
 from imagery.errors import ImageryError
-from imagery.reasons import read_all
+from imagery.reasons import Reason, read_all
 from patrol import records, repositories, tiles, tileversions
 from patrol.api import schemas as wire
 from patrol.auth import AuthError, Permission, User, users
@@ -146,14 +147,16 @@ def area(session: Session, value: Area) -> wire.AreaOut:
     )
 
 
+def quality_reason(r: Reason) -> wire.QualityReason:
+    """A reason of a survey's quality."""
+    return wire.QualityReason(code=r.code, text=wire.Text2(zh=r.zh, en=r.en), number=r.number, limit=r.limit, refuses=r.refuses)
+
+
 def quality(given: Mapping[str, Any]) -> wire.QualityOut:
     """The quality record of a survey."""
     return wire.QualityOut(
         accepted=given["accepted"],
-        reasons=[
-            wire.QualityReason(code=r.code, text=wire.Text2(zh=r.zh, en=r.en), number=r.number, limit=r.limit, refuses=r.refuses)
-            for r in read_all(given["reasons"])
-        ],
+        reasons=[quality_reason(r) for r in read_all(given["reasons"])],
         photos_given=given["given"],
         photos_registered=given["registered"],
         **{
@@ -204,7 +207,21 @@ def survey(work: Workplace, value: records.SurveyRecord) -> wire.SurveyOut:
         classification=value.classification,
         thumbnail=f"/api/surveys/{value.id}/thumbnail?v={small.sha256[:16]}" if small else None,
         quality=quality(value.quality),
+        metre=_metre(value),
         nudges=[wire.NudgeOut(by=n["by"], at=n["at"], reason=n["reason"], **n["to"]) for n in value.record.get("nudges", ())],
+    )
+
+
+def _metre(value: records.SurveyRecord) -> wire.MetreOut:
+    """One metre along the survey's own axes as degrees: its grid north is not true north."""
+    grid = value.record["grid"]
+    frame = Frame(int(grid["epsg"]))
+    half = grid["gsd_m"] / 2
+    x, y = grid["west_m"] + half * grid["cols"], grid["north_m"] - half * grid["rows"]
+    here, east, north = frame.lonlat(x, y), frame.lonlat(x + 1, y), frame.lonlat(x, y + 1)
+    return wire.MetreOut(
+        east=(east.lon_deg - here.lon_deg, east.lat_deg - here.lat_deg),
+        north=(north.lon_deg - here.lon_deg, north.lat_deg - here.lat_deg),
     )
 
 

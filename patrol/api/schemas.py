@@ -142,6 +142,13 @@ class NudgeOut(Wire):
     up_m: float
 
 
+class MetreOut(Wire):
+    """How many degrees (lon, lat) one metre east and one metre north of the survey's own grid are, at its middle."""
+
+    east: tuple[float, float]
+    north: tuple[float, float]
+
+
 class SurveyOut(Wire):
     """一期成果: one accepted look at an area."""
 
@@ -160,42 +167,7 @@ class SurveyOut(Wire):
     thumbnail: str | None = Field(description="where a small picture of it is")
     quality: QualityOut
     nudges: list[NudgeOut] = Field(description="moves by hand, oldest first")
-
-
-class ResidualCell(Wire):
-    """A square of ground and how far the survey lies off the reference in it; pixels of the grid, east and south."""
-
-    outline: Geometry
-    state: Literal["good", "refused", "unknown"]
-    tried: int
-    found: int
-    east_px: float | None
-    south_px: float | None
-    p95_px: float | None
-
-
-class ResidualArrow(Wire):
-    """The shift of one tile at its middle."""
-
-    lon_deg: float
-    lat_deg: float
-    east_px: float
-    south_px: float
-
-
-class ResidualOut(Wire):
-    """The residual of a survey against its reference, by cell and tile."""
-
-    gsd_m: float
-    worst_px: float = Field(description="95th percentile above which a cell is not compared")
-    tried: int
-    found: int
-    median_px: float | None
-    median_cm: float | None
-    p90_px: float | None
-    p90_cm: float | None
-    cells: list[ResidualCell]
-    arrows: list[ResidualArrow]
+    metre: MetreOut
 
 
 class ComparisonOut(Wire):

@@ -29,3 +29,6 @@ export type Reason = S["Reason"];
 export type Upload = S["UploadOut"];
 export type UploadAnswer = S["UploadFileOut"];
 export type Text2 = S["Text2"];
+export type Residual = S["ResidualOut"];
+export type QualityDetail = S["QualityDetail"];
+export type QualityReason = S["QualityReason"];

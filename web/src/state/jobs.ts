@@ -20,6 +20,8 @@ export const activeJobs = computed(() => state.jobs.filter(isActive));
 /** Counts jobs that came to an end while the page was open: watch it to load results anew. */
 export const finishedJobs = computed(() => state.finished);
 
+export const jobOf = (id: string | null): Job | null => state.jobs.find((j) => j.id === id) ?? null;
+
 export async function pollJobs(): Promise<void> {
   window.clearTimeout(timer);
   try {

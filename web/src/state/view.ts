@@ -1,13 +1,14 @@
-/** How the review map is looked at: swipe, one side only, flicker, the height change. */
+/** How the review map is looked at: swipe, one side only, flicker, the height change, the misalignment. */
 import { reactive } from "vue";
 
 export type Mode = "swipe" | "before" | "after";
 
-export const view = reactive<{ mode: Mode; share: number; height: boolean; heightOpacity: number }>({
+export const view = reactive<{ mode: Mode; share: number; height: boolean; heightOpacity: number; residual: boolean }>({
   mode: "swipe",
   share: 0.5,
   height: false,
   heightOpacity: 0.7,
+  residual: false,
 });
 
 /** What share of the map shows the earlier survey, for the mode of looking. */

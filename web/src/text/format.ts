@@ -19,6 +19,20 @@ export function signed(m: number | null): string {
   return m === null ? t("app.none") : `${m > 0 ? "+" : ""}${m.toFixed(1)} ${t("unit.m")}`;
 }
 
+export function px(pixels: number): string {
+  return `${pixels.toFixed(2)} px`;
+}
+
+export function cm(centimetres: number): string {
+  return `${centimetres.toFixed(1)} cm`;
+}
+
+/** Metres of a move as centimetres with their sign, a true minus and no minus zero. */
+export function signedCm(m: number): string {
+  const value = Math.round(m * 1000) / 10;
+  return `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${Math.abs(value).toFixed(1)} cm`;
+}
+
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
