@@ -10,16 +10,14 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dispatch.actor import Role
 from geo.area import Area
 from geo.grid import Window
-from imagery import raster
+from imagery import raster, residual
 from imagery.nudging import Nudge
 from imagery.photos import Refused, read_photo
 from imagery.screening import screen
@@ -261,6 +259,6 @@ def test_a_survey_is_moved_by_hand_and_nobody_sees_the_old_pixels(page: Page, se
 
 def shift_px(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """How far the second picture's content lies right and down of the first's."""
-    grey = [np.asarray(Image.fromarray(v.astype(np.uint8)).convert("L"), np.float32) for v in (one, other)]
-    (right, down), _ = cv2.phaseCorrelate(grey[0], grey[1], cv2.createHanningWindow(grey[0].shape[::-1], cv2.CV_32F))
-    return right, down
+    found = residual.shift(*(residual.grey(v.astype(np.uint8)) for v in (one, other)), farthest_px=60)
+    assert found is not None, "the two pictures show nothing in common"
+    return found[:2]

@@ -16,12 +16,13 @@ from patrol.pipeline import nudging
 from patrol.settings import Settings
 from patrol.wiring import workplace
 from tests.unit.imagery import stage
-from tests.unit.patrol.pair import GRID, adopt_pair
+from tests.unit.patrol.pair import adopt_pair
 
 # rasterio multiplies its transforms in a way that affine will one day not allow
 pytestmark = pytest.mark.filterwarnings("ignore:Use .@. matmul:PendingDeprecationWarning")
 PASSWORD = "correct horse battery"
 MOVED_M = 0.5
+GRID = stage.grid(gsd_m=0.1, half_m=28.0)  # wide enough for a cell of tiles
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(home=folder / "store", database_url="", broker_url="")
     demo.fresh(settings)
     with workplace(settings) as work:
-        _, second = adopt_pair(work, folder)
+        _, second = adopt_pair(work, folder, GRID)
         nudging.nudge(work, second.id, Nudge(MOVED_M), "beside its place", user="test")
         with work.database.write() as session:
             auth.first_admin(session, work.clock, password=PASSWORD)
