@@ -375,7 +375,7 @@ export const en: Record<keyof typeof zh, string> = {
   "quality.nudges": "Moves by hand",
   "quality.makeUp": "Make-up flight",
   "quality.makeUpLead": "A gap of {size} (dashed red on the map). Run this on the server to plan a flight over the gap alone:",
-  "quality.makeUpAfter": "Fly it within 7 days and upload its photos: they become one survey with these.",
+  "quality.makeUpAfter": "Fly it within 7 days; ingested with --completes {id} its photos become one survey with these.",
   "controlRole.control": "control",
   "controlRole.check": "check",
   "method.global": "all photos at once",

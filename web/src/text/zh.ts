@@ -373,7 +373,7 @@ export const zh = {
   "quality.nudges": "人工微调记录",
   "quality.makeUp": "补飞",
   "quality.makeUpLead": "缺口 {size}（地图上红色虚线）。在服务器上运行下列命令，只规划缺口的航线：",
-  "quality.makeUpAfter": "7天内飞完，把照片传上来即与本期合并。",
+  "quality.makeUpAfter": "7天内飞完；入库时加 --completes {id}，照片即与本期合并为一期成果。",
   "controlRole.control": "控制",
   "controlRole.check": "检查",
   "method.global": "整体平差",
