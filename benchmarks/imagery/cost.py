@@ -27,12 +27,13 @@ from imagery.photos import read_pixels
 from imagery.reconstruct import Block
 from imagery.survey import Survey
 
-NAME = "brighton_beach"
+SET = "brighton_beach"
+NAME = f"{SET}, cost"
 
 
 def rows(folder: Path) -> list[Row]:
     """Cost per photo of both surveys, and the speed of painting beside a general warp."""
-    images = made.data("raw_surveys", NAME, "images")
+    images = made.data("raw_surveys", SET, "images")
     first = made.survey(images, folder / "first", date(2016, 6, 23))
     later = made.survey(
         _anew(images, folder / "images"), folder / "later", date(2016, 7, 23), area=made.area(first), reference=first
