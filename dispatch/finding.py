@@ -140,7 +140,7 @@ MOVES: Mapping[tuple[FindingState, FindingAct], FindingMove] = {
     (_S.TRIAGE, _A.NEED_IMAGERY): FindingMove(_S.NEEDS_IMAGERY, _PERSON),
     (_S.TRIAGE, _A.MARK_DUPLICATE): FindingMove(_S.DUPLICATE, _SIEVE, ("duplicate_of",)),
     (_S.NEEDS_IMAGERY, _A.TRIAGE): FindingMove(_S.TRIAGE, _SIEVE),
-    (_S.REJECTED, _A.TRIAGE): FindingMove(_S.TRIAGE, _PERSON),
+    (_S.REJECTED, _A.TRIAGE): FindingMove(_S.TRIAGE, _SIEVE),  # a dismissed one speaks again when it grows
     (_S.DUPLICATE, _A.TRIAGE): FindingMove(_S.TRIAGE, _PERSON),
 }
 

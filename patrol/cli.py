@@ -19,6 +19,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "nudge": surveys.nudge,
     "ingest-ortho": surveys.ingest_ortho,
     "compare": surveys.compare,
+    "pairs": surveys.pairs,
     "plan": flights.plan,
     "fly": flights.fly,
     "recon": flights.recon,

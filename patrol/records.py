@@ -249,6 +249,23 @@ class FindingLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class SightingRecord:
+    """What the later survey of a comparison, of `taken_on`, said of a finding; area and height are of the whole thing then."""
+
+    id: str
+    finding_id: str
+    comparison_id: str
+    taken_on: date
+    said: str  # new, same, grown, stage, gone, returned
+    stage: str  # foundation, walls, roof
+    area_m2: float
+    height_m: float | None
+    zh: str
+    en: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RecheckRecord:
     """A recheck order in the store: dispatch's RecheckOrder, and the survey that answered it."""
 

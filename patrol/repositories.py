@@ -41,6 +41,7 @@ from patrol.tables import (
     PermitRow,
     PlanRow,
     RecheckOrderRow,
+    SightingRow,
     SurveyRow,
     UploadFileRow,
     UploadRow,
@@ -64,6 +65,7 @@ cases = Shelf(CaseRow, Case, "case", {"place": "shape"})
 evidence = Shelf(EvidenceRow, records.EvidenceRecord, "evidence")
 masks = Shelf(MaskRow, records.MaskRecord, "mask", {"outline": "shape"})
 exports = Shelf(ExportRow, records.ExportRecord, "export", {"outline": "shape"})
+sightings = Shelf(SightingRow, records.SightingRecord, "sighting")
 recheck_orders = Shelf(RecheckOrderRow, records.RecheckRecord, "recheck order")
 
 
@@ -113,6 +115,12 @@ def evidence_of(session: Session, subject: str, subject_id: str) -> tuple[record
     return evidence.where(
         session, EvidenceRow.subject == subject, EvidenceRow.subject_id == subject_id, order=(EvidenceRow.made_at,)
     )
+
+
+def sightings_of(session: Session, finding_id: str) -> tuple[records.SightingRecord, ...]:
+    """What surveys said of a finding, oldest first."""
+    order = (SightingRow.taken_on, SightingRow.made_at)
+    return sightings.where(session, SightingRow.finding_id == finding_id, order=order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,6 +400,23 @@ class FindingLabelRow(Base):
     made_at: Mapped[datetime]
 
 
+class SightingRow(Base):
+    """What one survey said of a finding: new, same, grown, a stage further, gone, returned."""
+
+    __tablename__ = "sightings"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    finding_id: Mapped[str] = mapped_column(ForeignKey("findings.id"), index=True)
+    comparison_id: Mapped[str] = mapped_column(ForeignKey("comparisons.id"))
+    taken_on: Mapped[date]
+    said: Mapped[str]
+    stage: Mapped[str]
+    area_m2: Mapped[float]
+    height_m: Mapped[float | None]
+    zh: Mapped[str]
+    en: Mapped[str]
+    made_at: Mapped[datetime]
+
+
 class RecheckOrderRow(Base):
     """复核飞行需求."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Literal
+
 from fastapi import APIRouter, Response
 
 from dispatch.finding import FindingState
@@ -10,7 +13,7 @@ from patrol import repositories, tasks
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import CaseWorker, Comparer, Triager, Viewer, Work
-from patrol.pipeline import casework
+from patrol.pipeline import casework, choosing
 
 router = APIRouter(prefix="/api", tags=["review"])
 _CHECKED = {"Cache-Control": "private, no-cache"}  # a mask may be burnt into a survey later: the browser asks each time
@@ -88,6 +91,62 @@ def finding_evidence(finding_id: str, work: Work, _: Viewer) -> list[wire.Eviden
     with work.database.read() as session:
         repositories.findings.get(session, finding_id)
         return [rim.evidence(work, e) for e in repositories.evidence_of(session, "finding", finding_id)]
+
+
+class ChoiceOut(wire.Wire):
+    """An earlier survey to set against a finding's later one, how well it suits, and why."""
+
+    survey_id: str
+    taken_on: date
+    score: float
+    good: bool
+    reasons: list[wire.Text2]
+
+
+class PairOut(wire.Wire):
+    """The later survey of a finding and the earlier ones, the best first."""
+
+    after_id: str
+    choices: list[ChoiceOut]
+
+
+@router.get("/findings/{finding_id}/pairs", operation_id="finding_pairs")
+def finding_pairs(finding_id: str, work: Work, _: Viewer) -> PairOut:
+    """Which earlier survey shows best what was at a finding's place before."""
+    after, found = choosing.of_finding(work, finding_id)
+    ranked = [
+        ChoiceOut(
+            survey_id=c.look.id,
+            taken_on=c.look.taken_on,
+            score=round(c.score, 3),
+            good=c.look.is_good,
+            reasons=[wire.Text2(zh=zh, en=en) for zh, en in zip(c.zh, c.en, strict=True)],
+        )
+        for c in found
+    ]
+    return PairOut(after_id=after.id, choices=ranked)
+
+
+class SightingOut(wire.Wire):
+    """What one survey said of a finding."""
+
+    taken_on: date
+    said: Literal["new", "same", "grown", "stage", "gone", "returned"]
+    stage: Literal["foundation", "walls", "roof"]
+    area_m2: float
+    height_m: float | None
+    text: wire.Text2
+    comparison_id: str
+
+
+@router.get("/findings/{finding_id}/sightings", operation_id="finding_sightings")
+def finding_sightings(finding_id: str, work: Work, _: Viewer) -> list[SightingOut]:
+    """A finding through the surveys, oldest first."""
+    names = ("taken_on", "said", "stage", "area_m2", "height_m", "comparison_id")
+    with work.database.read() as session:
+        repositories.findings.get(session, finding_id)
+        found = repositories.sightings_of(session, finding_id)
+    return [SightingOut(**{n: getattr(s, n) for n in names}, text=wire.Text2(zh=s.zh, en=s.en)) for s in found]
 
 
 @router.get("/evidence/{evidence_id}", operation_id="get_evidence", response_class=Response)

@@ -1,4 +1,4 @@
-"""Commands of surveys: `patrol ingest`, `upload`, `nudge`, `ingest-ortho`, `compare`."""
+"""Commands of surveys: `patrol ingest`, `upload`, `nudge`, `ingest-ortho`, `compare`, `pairs`."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _say_survey(survey: Any, left_out: tuple[tuple[str, str], ...], json_: bool)
 
 def compare(
     area: Annotated[str, typer.Argument(help="id of the area")],
-    before: Annotated[str | None, typer.Option(help="survey id; default: the one before the last")] = None,
+    before: Annotated[str | None, typer.Option(help="survey id, last, good or best; default: the one before")] = None,
     after: Annotated[str | None, typer.Option(help="survey id; default: the last")] = None,
     json_: Json = False,
 ) -> None:
@@ -185,3 +185,24 @@ def compare(
     ]
     made = table(f"前后两期 {done.id}", ("类型 kind", "m²", "Δh m", "score", "理由 reason"), rows)
     say({"comparison": done.id, "record": done.record, "candidates": found}, as_json=json_, table=made)
+
+
+def pairs(
+    area: Annotated[str, typer.Argument(help="id of the area")],
+    after: Annotated[str | None, typer.Option(help="survey id; default: the last")] = None,
+    json_: Json = False,
+) -> None:
+    """Which earlier survey to compare with: season, sun, quality and coverage of each, the best first, with reasons."""
+    from patrol import repositories
+    from patrol.pipeline import choosing
+
+    with opened() as work, work.database.read() as session:
+        ground = repositories.areas.get(session, area)
+        surveys = repositories.surveys_of(session, area, accepted=True)
+        if not surveys:
+            raise repositories.NotFound(f"area {ground.name} has no accepted survey")
+        later = repositories.surveys.get(session, after) if after else surveys[-1]
+        found = choosing.choices(session, ground, later)
+    rows = [(c.look.id, c.look.taken_on, f"{c.score:.2f}", "✓" if c.look.is_good else "", "；".join(c.zh)) for c in found]
+    made = table(f"与 {later.id} 比对", ("前期 before", "日期 day", "score", "good", "理由 reasons"), rows)
+    say({"after": later.id, "choices": found}, as_json=json_, table=made)

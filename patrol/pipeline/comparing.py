@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from imagery.cells import WORST_P95_PX, CellState, cells
 from imagery.reasons import Reason
 from imagery.residual import Residual
 from patrol import audit, records, repositories
-from patrol.pipeline import evidencing, overlaying
+from patrol.pipeline import choosing, evidencing, following, overlaying
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -47,8 +47,6 @@ KIND_TEXT: Mapping[str, tuple[str, str]] = {
     Kind.ARTEFACT: ("成果瑕疵", "artefact of a survey"),
 }
 NOT_NEW = frozenset({Kind.DEMOLISHED})
-SAME_IOU = 0.3
-"""Two outlines that overlap so far are the same thing seen again."""
 
 
 class ComparisonRefused(RuntimeError):
@@ -66,6 +64,7 @@ def compare(
 ) -> records.ComparisonRecord:
     """Compare two surveys (by default the last two accepted ones); each change becomes a finding with its evidence.
 
+    `before_id` may be a word: `last`, `good` (the last of good quality) or `best` (the one most alike, see `choosing`).
     Doing it again changes nothing. Raises ComparisonRefused.
     """
     with work.database.read() as session:
@@ -82,7 +81,9 @@ def compare(
     residual = pair.residual
     with work.database.read() as session:
         overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m)
+        known = following.remember(session, area, before, after)
     found = tuple(said.told(candidate) for said, candidate in zip(overlays, found, strict=True))
+    gone = _gone(work, area, after, found, known.things, progress)
     comparison = records.ComparisonRecord(
         id=f"{before.id}_{after.id}",
         area_id=area.id,
@@ -108,9 +109,20 @@ def compare(
         pieces.append(desk.pieces(candidate.outline, photos=candidate.suppressed is None))
     with work.database.write() as session:
         repositories.comparisons.put(session, comparison)
-        for candidate, said, crops in zip(found, overlays, pieces, strict=True):
-            finding_id = _promote(work, session, area, comparison, candidate, crops)
-            overlaying.keep(work, session, finding_id, said, after.taken_on, comparison.id)
+        first = following.forget(session, comparison.id)  # a comparison made anew says anew what it saw
+        matches = following.follow(found, known)
+        for candidate, said, match, crops in zip(found, overlays, matches, pieces, strict=True):
+            if candidate.id in gone:
+                finding_id, seen = gone[candidate.id]
+                following.keep_gone(work, session, area, finding_id, seen, comparison, after)
+                _candidate(session, area, comparison, candidate, finding_id)
+                _keep_crops(work, session, finding_id, crops)
+                continue
+            finding_id = _promote(work, session, area, comparison, candidate, match)
+            _keep_crops(work, session, finding_id, crops)
+            following.keep(work, session, finding_id, match, comparison, after, first=finding_id in first)
+            if match.known_id is None or candidate.suppressed is None:
+                overlaying.keep(work, session, finding_id, said, after.taken_on, comparison.id)
         details = {"area": area.id, "candidates": len(found)}
         audit.append(session, by, "comparison.add", f"comparison:{comparison.id}", at=comparison.made_at, details=details)
     answer_rechecks(work, area, after, progress=progress)
@@ -131,6 +143,13 @@ def _chosen(
                 f"area {area.name} has no accepted survey before {after.taken_on}: name the one to compare with"
             )
         before = earlier[-1]
+    elif before_id in choosing.WORDS:
+        choice = choosing.named(session, area, after, before_id)
+        if choice is None:
+            raise ComparisonRefused(
+                f"area {area.name} has no {before_id} survey before {after.taken_on}: name the one to compare with"
+            )
+        before = repositories.surveys.get(session, choice.look.id)
     else:
         before = repositories.surveys.get(session, before_id)
     for survey in (before, after):
@@ -207,17 +226,43 @@ def _promote(
     area: Area,
     comparison: records.ComparisonRecord,
     candidate: Candidate,
-    crops: tuple[tuple[str, evidence.Crop, str], ...],
+    match: persist.Match,
 ) -> str:
     """A candidate to a finding: a new one, or one more sighting of one that is there; its id."""
-    outline = area.frame.to_degrees(candidate.outline)
-    again = None if candidate.suppressed else _seen_before(session, area, outline)
-    finding_id = again.id if again else FindingId(repositories.new_id())
+    if match.known_id is not None:
+        following.seen(work, session, area, candidate, match, comparison)
+        _candidate(session, area, comparison, candidate, match.known_id)
+        return match.known_id
+    found = Finding(
+        id=FindingId(repositories.new_id()),
+        number=repositories.finding_number(session, work.clock),
+        area_id=area.id,
+        outline_wgs84=area.frame.to_degrees(candidate.outline),
+        area_m2=candidate.area_m2,
+        height_m=candidate.height_m,
+        kind=candidate.kind,
+        score=candidate.score,
+        state=FindingState.DETECTED,
+        found_at=work.clock.now(),
+        before_survey=comparison.before_id,
+        after_survey=comparison.after_id,
+        reasons=candidate.reasons,
+    )
+    repositories.report_finding(session, found, SYSTEM)
+    act = FindingAct.SUPPRESS if candidate.suppressed else FindingAct.TRIAGE
+    done = repositories.judge_finding(session, found.id, act, SYSTEM, work.clock, reason=candidate.suppressed or "")
+    if isinstance(done, Refusal):
+        raise ComparisonRefused(f"finding {found.number}: {done.text('en')}")
+    _candidate(session, area, comparison, candidate, found.id)
+    return found.id
+
+
+def _candidate(session: Session, area: Area, comparison: records.ComparisonRecord, candidate: Candidate, finding_id: str) -> None:
     record = records.CandidateRecord(
         id=f"{comparison.id}-{candidate.id}",
         comparison_id=comparison.id,
         area_id=area.id,
-        outline=outline,
+        outline=area.frame.to_degrees(candidate.outline),
         area_m2=candidate.area_m2,
         area_sigma_m2=candidate.area_sigma_m2,
         height_m=candidate.height_m,
@@ -225,46 +270,39 @@ def _promote(
         score=candidate.score,
         reasons=candidate.reasons,
         suppressed=candidate.suppressed,
+        finding_id=finding_id,
     )
-    if again is not None:
-        repositories.findings.put(session, replace(again.seen_again(candidate.score), version=again.version + 1))
-    else:
-        found = Finding(
-            id=finding_id,
-            number=repositories.finding_number(session, work.clock),
-            area_id=area.id,
-            outline_wgs84=outline,
-            area_m2=candidate.area_m2,
-            height_m=candidate.height_m,
-            kind=candidate.kind,
-            score=candidate.score,
-            state=FindingState.DETECTED,
-            found_at=work.clock.now(),
-            before_survey=comparison.before_id,
-            after_survey=comparison.after_id,
-            reasons=candidate.reasons,
-        )
-        repositories.report_finding(session, found, SYSTEM)
-        act = FindingAct.SUPPRESS if candidate.suppressed else FindingAct.TRIAGE
-        done = repositories.judge_finding(session, found.id, act, SYSTEM, work.clock, reason=candidate.suppressed or "")
-        if isinstance(done, Refusal):
-            raise ComparisonRefused(f"finding {found.number}: {done.text('en')}")
-    repositories.candidates.put(session, replace(record, finding_id=finding_id))
+    repositories.candidates.put(session, record)
+
+
+def _keep_crops(work: Workplace, session: Session, finding_id: str, crops: tuple[tuple[str, evidence.Crop, str], ...]) -> None:
     for role, crop, survey_id in crops:
         evidencing.keep(work, session, finding_id, role, crop, survey_id)
-    return finding_id
 
 
-def _seen_before(session: Session, area: Area, outline: Any) -> Finding | None:
-    found, _ = repositories.search_findings(session, repositories.CaseFilter(area_id=area.id, box=outline.bounds), limit=50)
-    here = area.frame.to_metres(outline)
-    for finding in found:
-        if finding.state in {FindingState.SUPPRESSED, FindingState.REJECTED, FindingState.DUPLICATE}:
+def _gone(
+    work: Workplace,
+    area: Area,
+    after: records.SurveyRecord,
+    found: Sequence[Candidate],
+    known: Sequence[persist.Known],
+    progress: Progress,
+) -> Mapping[str, tuple[str, persist.Presence]]:
+    """Lost candidates that are known things gone, each judged against the survey from before it was built: id → (finding, answer)."""
+    gone: dict[str, tuple[str, persist.Presence]] = {}
+    pairs: dict[str, SurveyPair] = {}
+    for candidate, thing in persist.lost(found, known):
+        with work.database.read() as session:
+            finding = repositories.findings.get(session, thing.id)
+            base = repositories.surveys.get(session, finding.before_survey) if finding.before_survey else None
+        if base is None or base.id == after.id:
             continue
-        there = area.frame.to_metres(finding.outline_wgs84)
-        if here.intersection(there).area > SAME_IOU * here.union(there).area:
-            return finding
-    return None
+        if base.id not in pairs:
+            pairs[base.id] = aligned(work, base, after, progress)
+        seen = persist.presence(pairs[base.id], thing.outline)
+        if seen.gone:
+            gone[candidate.id] = (thing.id, seen)
+    return gone
 
 
 def answer_rechecks(
