@@ -49,7 +49,8 @@ class Sidecar:
         least_area_m2: smaller objects are held back.
         heights: None for a model of colours alone.
         check: name of the self-check file beside this one: an .npz of uint8 `before`, `after` `(h, w, 3)`, float32 `expected` `(h, w)`
-            probabilities, and float32 `dz`, `sigma` when it takes heights.
+            probabilities, and float32 `dz`, `sigma` when it takes heights. One smaller than a tile is fed in the tile's north-west corner,
+            its last row and column repeated to the tile's end, as every tile at the edge of an area is.
         tolerance: how far the self-check may be off anywhere.
     """
 

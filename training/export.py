@@ -14,6 +14,7 @@ from training.fit import DEVIATION, MEAN, NO_SIGMA
 from training.network import Siamese
 
 CHECK_CELLS = 128
+TILE, OVERLAP = 512, 128
 DZ_SCALE_M, DZ_MOST = 3.0, 3.0
 
 
@@ -42,8 +43,10 @@ def export(network: Siamese, folder: Path, name: str, held_out: Crops) -> Path:
     before, after = (_fed(example[n]) for n in ("before", "after"))
     dz, sigma = example["dz"], example["sigma"]
     heights = torch.from_numpy(np.stack([np.clip(dz / DZ_SCALE_M, -DZ_MOST, DZ_MOST), np.clip(sigma, 0, NO_SIGMA)])[None])
+    beyond = (0, TILE - CHECK_CELLS, 0, TILE - CHECK_CELLS)
+    tile = [torch.nn.functional.pad(x, beyond, mode="replicate") for x in (before, after, heights)]  # as the product feeds it
     with torch.no_grad():
-        expected = torch.sigmoid(network(before, after, heights))[0, 0].numpy()
+        expected = torch.sigmoid(network(*tile))[0, 0, :CHECK_CELLS, :CHECK_CELLS].numpy()
     np.savez_compressed(folder / f"{name}.npz", expected=expected, **example)
     sidecar = {
         "name": name,
@@ -53,8 +56,8 @@ def export(network: Siamese, folder: Path, name: str, held_out: Crops) -> Path:
         "answer": "logit",
         "gsd_m": 0.1,
         "gsd_range_m": [0.08, 0.6],
-        "tile": 512,
-        "overlap": 128,
+        "tile": TILE,
+        "overlap": OVERLAP,
         "value_range": [0, 255],
         "mean": [MEAN] * 3,
         "std": [DEVIATION] * 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from training.data import Crops
 def held_out(path: Path, crops: Crops, progress: Progress = silent) -> dict[str, Any]:
     """Pixel F1, precision, recall and the share of objects found; `surfaces` on crops that have them, `colours` on all without."""
     model = load(path)
+    size = int(crops.layers["label"].shape[1])
+    model = replace(model, sidecar=replace(model.sidecar, tile=size, overlap=64))  # a crop is one tile
     counts = {name: np.zeros(5) for name in ("surfaces", "colours", "colours_where_surfaces")}
     for done, i in enumerate(crops.ready):
         progress(done, len(crops.ready), "score")
