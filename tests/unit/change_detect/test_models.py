@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import change_detect
 from change_detect.errors import ModelError
 from change_detect.models import load
 from change_detect.raster import Layers
@@ -104,3 +106,13 @@ def test_a_graph_of_another_size_is_refused(tmp_path: Path) -> None:
     """A graph fixed at 128 cells cannot be fed tiles of 256."""
     with pytest.raises(ModelError, match="input before is"):
         load(graphs.write(tmp_path, side=128))
+
+
+def test_the_shipped_network_passes_its_own_check_and_says_how_good_it_is() -> None:
+    """The weights, sidecar and self-check in the package belong together, and their scores lie beside them."""
+    path = Path(change_detect.__file__).with_name("data") / "structures.onnx"
+    model = load(path)
+    assert model.sidecar.heights is not None
+    scores = json.loads(path.with_suffix(".scores.json").read_text())
+    assert {"recipe", "training", "parameters", "held_out"} <= set(scores)
+    assert path.stat().st_size < 3_000_000
