@@ -5,29 +5,20 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
-from PIL import Image
-from scipy import ndimage
-from shapely.geometry import Polygon, box
-from shapely.ops import unary_union
 
-from benchmarks.report import DATA, Row, publish
-from change_detect.candidate import outline_of
-from change_detect.evaluate import Score, Truth, is_hit, score
-from geo.area import Area, AreaId
-from geo.frames import LonLat, metric_frame
-from geo.grid import Window
+from benchmarks.change import judged, peers
+from benchmarks.report import DATA, Row
+from benchmarks.runner import Set, run
+from change_detect.evaluate import Truth, score
+from geo.area import Area
 from imagery.photos import read_folder
 from imagery.screening import screen
 from imagery.survey import area_from_photos
@@ -41,27 +32,15 @@ from patrol.wiring import Workplace, workplace
 BY = "bench"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default=",".join(SETS))
-    parser.add_argument("--keep", type=Path, help="keep the stores in this folder")
-    asked = parser.parse_args(arguments)
-    done = 0
-    for name in asked.only.split(","):
-        folder = asked.keep / name if asked.keep else Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
+def _in_store(measured: Callable[[Settings], list[Row]]) -> Set:
+    """A set that works on a fresh store in its folder."""
+
+    def rows(folder: Path) -> list[Row]:
         settings = Settings(home=folder, database_url="", broker_url="")
-        try:
-            demo.fresh(settings)
-            rows = SETS[name](settings)
-            publish("pipeline", rows)
-            done += len(rows)
-        except FileNotFoundError as err:
-            terminal.complain(f"{name}: {err}")
-        finally:
-            if not asked.keep:
-                shutil.rmtree(folder, ignore_errors=True)
-    return 0 if done else 1
+        demo.fresh(settings)
+        return measured(settings)
+
+    return rows
 
 
 def _folder(*parts: str) -> Path:
@@ -145,48 +124,6 @@ def planted(settings: Settings) -> list[Row]:
     return _pair(settings, root / "before", root / "after", "planted_sheffield", root / "truth_wgs84.geojson")
 
 
-def fort_collins(settings: Settings) -> list[Row]:
-    """Finished orthophotos without georeferencing: the new roof between 2023-12-08 and 2024-03-12."""
-    root, stages = _folder("repeat_ortho", "fort_collins"), Stages()
-    gsd_m, name = 0.146, "fort_collins"
-    with Image.open(root / "2023-12-08.jpg") as picture:
-        width, height = picture.size
-    frame = metric_frame(LonLat(lon_deg=-105.077, lat_deg=40.549))
-    middle = frame.xy(LonLat(lon_deg=-105.077, lat_deg=40.549))
-    x, y = round(middle.x_m), round(middle.y_m)
-    half_x, half_y = width * gsd_m / 2, height * gsd_m / 2
-    outline = frame.to_degrees(box(x - half_x, y - half_y, x + half_x, y + half_y))
-    with workplace(settings) as work:
-        area = keep_area(work, Area(AreaId(name), name, outline, gsd_m=0.15, epsg=frame.epsg), by=BY)
-        made = []
-        for day in ("2023-12-08", "2024-03-12"):
-            with stages.stage("ingest-ortho"), terminal.bar() as progress:
-                made.append(
-                    surveying.adopt(
-                        work, root / f"{day}.jpg", area.id, date.fromisoformat(day), by=BY, gsd_m=gsd_m, progress=progress
-                    )
-                )
-        with stages.stage("compare"), terminal.bar() as progress:
-            pair = comparing.compare(work, area.id, by=BY, progress=progress)
-        with work.database.read() as session:
-            found = [demo.candidate_of(area, c) for c in repositories.candidates_of(session, pair.id)]
-    # The outline is drawn in the later picture's pixels, good to about a metre; the later picture was moved onto the earlier one.
-    corners = json.loads((root / "2024-03-12_coarse_roof.json").read_text())["polygon_px"]
-    roof = Polygon([(x - half_x + u * gsd_m, y + half_y - v * gsd_m) for u, v in corners])
-    shown = [c for c in found if c.suppressed is None]
-    on_roof = [c for c in shown if c.outline.intersection(roof).area > 0.5 * c.outline.area]
-    covered = unary_union([c.outline for c in on_roof]).intersection(roof).area / roof.area if on_roof else 0.0
-    residual = made[1].quality["residual_median_px"]
-    return [
-        Row("new roof: part of it covered", name, round(covered, 3), "", "higher"),
-        Row("candidates on the roof", name, len(on_roof), "", "lower"),
-        Row("candidates elsewhere", name, len(shown) - len(on_roof), "", "lower"),
-        Row("held back with a reason", name, len(found) - len(shown), "", "lower"),
-        Row("residual to reference, median", name, _round(residual), "px", "lower"),
-        *_stages(name, stages),
-    ]
-
-
 def _pair(settings: Settings, before: Path, after: Path, dataset: str, truth_path: Path | None) -> list[Row]:
     stages = Stages()
     with workplace(settings) as work:
@@ -199,10 +136,12 @@ def _pair(settings: Settings, before: Path, after: Path, dataset: str, truth_pat
             old, new = (repositories.surveys.get(session, i) for i in (made.before_id, made.after_id))
             found = [demo.candidate_of(area, c) for c in repositories.candidates_of(session, made.id)]
         pair = comparing.aligned(work, old, new)
-        baseline, known = _plain(pair)
+        layers = peers.whole(pair)
+        high = peers.heights(*layers, pair.grid.gsd_m)
+        baseline = peers.candidates(high, pair.grid) if high is not None else []
+        coverage = peers.coverage(*layers, pair.grid)
     truths = _truth(area, truth_path) if truth_path else ()
-    coverage = known.buffer(-4.0)
-    ours, plain = (_judged(c, truths, coverage) for c in (found, baseline))
+    ours, plain = (score(c, truths, coverage) for c in (found, baseline))
     km2 = coverage.area / 1e6
     peer = "plain dz > 1.5 m, 8 m2"
     rows += [
@@ -229,12 +168,12 @@ def _pair(settings: Settings, before: Path, after: Path, dataset: str, truth_pat
             Row(
                 "distractors shown",
                 dataset,
-                _on_distractors(found, truths),
+                judged.on_distractors(found, truths),
                 "",
                 "lower",
                 None,
                 peer,
-                _on_distractors(baseline, truths),
+                judged.on_distractors(baseline, truths),
             ),
             Row(
                 "position error, median",
@@ -254,48 +193,18 @@ def _pair(settings: Settings, before: Path, after: Path, dataset: str, truth_pat
     return rows + _stages(dataset, stages)
 
 
-def _judged(found: Sequence[Any], truths: Sequence[Truth], coverage: Polygon) -> Score:
-    return score(found, truths, coverage)
-
-
-def _on_distractors(found: Sequence[Any], truths: Sequence[Truth]) -> int:
-    return sum(any(c.suppressed is None and is_hit(c.outline, t.outline) for c in found) for t in truths if not t.is_structure)
-
-
 def _truth(area: Area, path: Path) -> tuple[Truth, ...]:
     table = geopandas.read_file(path).to_crs(area.epsg)
     return tuple(Truth(str(r.id), r.geometry, float(r.height_m), bool(r.is_structure)) for r in table.itertuples(index=False))
 
 
-def _plain(pair: Any) -> tuple[list[Any], Polygon]:
-    """The peer: difference of the aligned surfaces over 1.5 m, opened by 1 m, 8 m2 and more; and the ground both know."""
-    from change_detect.candidate import Candidate, Kind
-
-    grid = pair.grid
-    window = Window(0, 0, grid.rows, grid.cols)
-    before, after = pair.read(window)
-    rose = np.nan_to_num(after.surface - before.surface, nan=0.0) > 1.5
-    size = max(1, round(1.0 / grid.gsd_m))
-    labels, count = ndimage.label(ndimage.binary_opening(rose, np.ones((size, size))))
-    found = []
-    for number in range(1, count + 1):
-        mask = labels == number
-        if mask.sum() * grid.gsd_m**2 < 8.0:
-            continue
-        outline = outline_of(mask, grid, window)
-        found.append(Candidate(f"plain-{number}", outline, outline.area, 0.0, None, Kind.NEW_BUILDING, 1.0, ()))
-    known = ndimage.binary_closing(before.valid & after.valid, iterations=5)
-    return found, outline_of(known, grid, window)
-
-
-SETS: Mapping[str, Callable[[Settings], list[Row]]] = {
-    "demo": simulated,
-    "brighton_beach": brighton,
-    "sheffield_cross": sheffield,
-    "planted": planted,
-    "fort_collins": fort_collins,
+SETS: Mapping[str, Set] = {
+    "demo": _in_store(simulated),
+    "brighton_beach": _in_store(brighton),
+    "sheffield_cross": _in_store(sheffield),
+    "planted": _in_store(planted),
 }
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("pipeline", SETS, __doc__ or "", sys.argv[1:]))

@@ -6,25 +6,37 @@ import argparse
 import importlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.report import publish
+from benchmarks.report import Row, publish
 from patrol import terminal
 
+Set = Callable[[Path], list[Row]]
+"""The figures of one set; what it builds lies in the folder."""
 
-def run(name: str, sets: Sequence[str], about: str, arguments: Sequence[str]) -> int:
-    """Run sets, modules `benchmarks.<name>.<set>` with `rows(folder) -> list[Row]`, and publish them; 1 when none could be run."""
+
+def modules(name: str, sets: Sequence[str]) -> Mapping[str, Set]:
+    """Sets that are modules `benchmarks.<name>.<set>` with `rows(folder)`, imported when they are run."""
+
+    def of(one: str) -> Set:
+        return lambda folder: importlib.import_module(f"benchmarks.{name}.{one}").rows(folder)
+
+    return {one: of(one) for one in sets}
+
+
+def run(name: str, sets: Mapping[str, Set], about: str, arguments: Sequence[str]) -> int:
+    """Run what is asked for and publish it; 1 when no set could be run."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--only", default=",".join(sets))
-    parser.add_argument("--keep", type=Path, help="keep the surveys in this folder")
+    parser.add_argument("--keep", type=Path, help="keep what was built in this folder")
     asked = parser.parse_args(arguments)
     done = 0
     for one in asked.only.split(","):
         folder = asked.keep / one if asked.keep else Path(tempfile.mkdtemp(prefix=f"bench-{one}-"))
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            rows = importlib.import_module(f"benchmarks.{name}.{one}").rows(folder)
+            rows = sets[one](folder)
             publish(name, rows)
             done += len(rows)
         except FileNotFoundError as err:

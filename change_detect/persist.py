@@ -19,6 +19,7 @@ from change_detect.candidate import Candidate, Kind
 from change_detect.errors import ChangeError
 from change_detect.evaluate import iou
 from change_detect.raster import cells_inside
+from change_detect.rules import RAGGED
 from change_detect.spectral import Colours, distance_beyond
 from geo.errors import GeoError
 
@@ -57,8 +58,6 @@ STAGE_TEXT = {
     Stage.ROOF: ("封顶", "roof"),
 }
 _ORDER = tuple(Stage)
-RAGGED = "not_a_structure"
-"""What `rules` holds back as too rough for a roof: over a known foundation these are walls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Limits:
     earth_area_m2: float = 50.0
 
 
+RAGGED = "not_a_structure"
+"""How the reason of what is too rough for a roof begins: over a known foundation these are walls."""
+
 _CONTAINER_LENGTHS_M = (6.06, 12.19)
 _CONTAINER_WIDTH_M = 2.44
 _CONTAINER_HEIGHTS_M = (2.59, 2.90)
@@ -147,7 +150,7 @@ HOLDS: tuple[_Hold, ...] = (
         Kind.ARTEFACT,
         lambda f, li, _s: _ragged(f, li) or _was_ragged(f, li),
         lambda f, _l: (
-            f"not_a_structure: 表面不平整，不像建筑 / surface rough by {f.rough_m:.2f} m ({f.stood_rough_m:.2f} m under it), {f.planar:.0%} planar, "
+            f"{RAGGED}: 表面不平整，不像建筑 / surface rough by {f.rough_m:.2f} m ({f.stood_rough_m:.2f} m under it), {f.planar:.0%} planar, "
             f"{f.rectangular:.0%} of its rectangle"
         ),
     ),

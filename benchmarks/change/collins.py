@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def _shown(found: list[Candidate]) -> list[Candidate]:
     return [c for c in found if c.suppressed is None]
 
 
-def _compared(root: Path, home: Path, before: str, after: str):  # type: ignore[no-untyped-def]
+def _compared(
+    root: Path, home: Path, before: str, after: str
+) -> tuple[list[Candidate], Callable[[float, float], tuple[float, float]]]:
     """Candidates of one pair, and where a pixel of the later picture lies in metres."""
     with Image.open(root / f"{before}.jpg") as picture:
         width, height = picture.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ _TALL_M = 1.8
 _CHIP_PX = 220
 
 
-def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, bars: bool = True, same_frame: bool = True) -> list[Row]:
+def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, same_frame: bool = True) -> list[Row]:
     """All figures of a pair with a truth; distractors are truths that are no structure.
 
     A truth that is not in the `same_frame` lies elsewhere by GPS: the median shift of what was found is taken away first, for the peers
@@ -44,24 +45,19 @@ def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, bars: bool =
     others = {n: _peer(f, before, after, pair, truth, coverage) for n, f in peers.PEERS.items()}
     things = [t for t in truth if t.is_structure and coverage.contains(t.outline.centroid)]
     print(f"{dataset}: missed {ours.missed}, held back {[(p.truth_id) for p in ours.suppressed_hits]}, false {ours.false_ids}")
-    plain = next((s for s in others.values() if s is not None), None)
+    first, plain = next(((n, s) for n, s in others.items() if s is not None), (None, None))
     out: list[Row] = []
 
-    def row(metric: str, value: float, better: str, bar: float | None, of: Callable[[Score], float], unit: str = "") -> None:
+    def row(
+        metric: str,
+        value: float,
+        way: Literal["higher", "lower"],
+        bar: float | None,
+        of: Callable[[Score], float],
+        unit: str = "",
+    ) -> None:
         peer = None if plain is None else round(of(plain), 3)
-        name = next((n for n, s in others.items() if s is not None), None)
-        out.append(
-            Row(
-                metric,
-                dataset,
-                round(value, 3),
-                unit,
-                "higher" if better == "higher" else "lower",
-                bar if bars else None,
-                name,
-                peer,
-            )
-        )
+        out.append(Row(metric, dataset, round(value, 3), unit, way, bar, first, peer))
 
     if things:
         large = {t.id for t in things if t.outline.area >= 20 and (t.height_m or 0) >= _TALL_M}
@@ -77,8 +73,7 @@ def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, bars: bool =
         row("centre error, median", ours.position_error_m, "lower", 0.3, lambda s: s.position_error_m, "m")
         row("structures", len(things), "higher", None, lambda s: len(things))
         row("held back although a structure", len(ours.suppressed_hits), "lower", None, lambda s: 0)
-        row("distractors reported", _on(found, truth), "lower", None, lambda s: float("nan"))
-        out[-1] = Row(*("distractors reported", dataset, _on(found, truth), "", "lower"))
+        out.append(Row("distractors reported", dataset, on_distractors(found, truth), "", "lower"))
     row("false alarms", ours.false_alarms, "lower", None, lambda s: s.false_alarms)
     row("false alarms per km2", ours.false_alarms / km2, "lower", 10.0, lambda s: s.false_alarms / km2, "1/km2")
     out.append(Row("ground compared", dataset, round(km2, 4), "km2", "higher"))
@@ -129,7 +124,8 @@ def _median(values: Sequence[float]) -> float:
     return float(np.median(values)) if values else float("nan")
 
 
-def _on(found: Sequence[Candidate], truth: Sequence[Truth]) -> int:
+def on_distractors(found: Sequence[Candidate], truth: Sequence[Truth]) -> int:
+    """How many things that are no structures a shown candidate took for one."""
     return sum(any(c.suppressed is None and is_hit(c.outline, t.outline) for c in found) for t in truth if not t.is_structure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -32,11 +33,7 @@ def rows(folder: Path) -> list[Row]:
 
 def _quiet(pair: SurveyPair) -> list[Row]:
     found = judged.rows(UNPLANTED, pair, ())
-    return [r if r.metric != "false alarms per km2" else Row(**{**_fields(r), "bar": 2.0}) for r in found]
-
-
-def _fields(row: Row) -> dict[str, object]:
-    return {name: getattr(row, name) for name in row.__slots__}
+    return [replace(r, bar=2.0) if r.metric == "false alarms per km2" else r for r in found]
 
 
 def _pair(folder: Path, before: Path, after: Path) -> SurveyPair:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.runner import run
+from benchmarks.runner import modules, run
 
 SETS = ("sheffield", "planted", "brighton", "town", "ground", "control", "cost", "growth", "coregistration")
 """Modules of this package with `rows(folder) -> list[Row]`, in the order they are run."""
 
 
 if __name__ == "__main__":
-    sys.exit(run("imagery", SETS, __doc__ or "", sys.argv[1:]))
+    sys.exit(run("imagery", modules("imagery", SETS), __doc__ or "", sys.argv[1:]))

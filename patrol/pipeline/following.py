@@ -13,8 +13,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from change_detect.candidate import Candidate, Kind
-from change_detect.persist import RAGGED, Known, Match, Presence, Sighting, Stage
+from change_detect.persist import Known, Match, Presence, Sighting, Stage
 from change_detect.persist import follow as match_all
+from change_detect.rules import RAGGED
 from dispatch.actor import SYSTEM
 from dispatch.case import CaseAct, CaseState
 from dispatch.finding import Finding, FindingAct, FindingState

@@ -15,12 +15,9 @@ from imagery.reconstruct import Block
 from imagery.survey import Survey
 from patrol import records, repositories
 from patrol.pipeline import groundcontrol, originals, sorting
+from patrol.pipeline.housing import SurveyRefused
 from patrol.values import ValuesError
 from patrol.wiring import Workplace
-
-
-class SurveyRefused(RuntimeError):
-    """A survey that cannot be made or is not good enough; it says why, and earlier surveys are untouched."""
 
 
 def first_flight(session: Session, area: Area, completes: str | None, flight_id: str | None) -> records.SurveyRecord | None:

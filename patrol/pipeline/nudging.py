@@ -13,7 +13,7 @@ from imagery.nudging import Nudge, place
 from imagery.survey import RECORD
 from patrol import audit, records, repositories
 from patrol.pipeline import cataloguing, masking
-from patrol.pipeline.makeup import SurveyRefused
+from patrol.pipeline.housing import SurveyRefused
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace

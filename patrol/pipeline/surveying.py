@@ -7,16 +7,11 @@ workers at once, who share that folder: the home folder must be one file system,
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from geo.area import Area
 from geo.progress import Progress, silent
 from imagery import sharing, workfiles
 from imagery import survey as surveys
@@ -26,20 +21,11 @@ from imagery.photos import Photo
 from imagery.reasons import Reason
 from imagery.sharing import Stage
 from imagery.survey import Compression, Survey
-from patrol import audit, records, repositories
-from patrol.pipeline import cataloguing, groundcontrol, makeup, masking, originals, sorting
-from patrol.pipeline.makeup import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
-from patrol.values import dump
+from patrol import records, repositories
+from patrol.pipeline import groundcontrol, housing, makeup, originals, sorting
+from patrol.pipeline.housing import SurveyRefused as SurveyRefused  # noqa: PLC0414 - callers know it from here
 from patrol.wiring import Workplace
 
-# Disk that a build takes at its fullest, beside the originals that are kept.
-PHOTO_BYTES = (
-    4_000_000  # keypoints and matches: 1.4 and 0.8 MB on brighton_beach and sheffield_cross, as much again while solving
-)
-PATCH_BYTES = 8.0  # two pairs for each photo, float32 heights: on disk until the surface is made
-CELL_BYTES = 24.0  # surface, sigma, ground and height as float32, colours and masks, before they are compressed
-ORTHO_FACTOR = 4.0  # an adopted orthophoto, over its own size
-SPACE_FLOOR_BYTES = 200_000_000
 ORDER = "order"
 
 # Photos, pairs or tiles in one piece of work: so many that reading the block again for each piece does not count.
@@ -174,12 +160,12 @@ def begin(
     if not chosen.accepted:
         raise SurveyRefused(f"{folder}: {_none_of(left_out)}")
     every = {p.sha256 for p in (*old.photos, *chosen.accepted)}
-    survey_id = _survey_id(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])], compression)
+    survey_id = housing.id_of(area, taken_on, [*every, *chosen.believed, *([ground.fingerprint] if ground else [])], compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return Ingested(there, left_out, chosen.notes, again=True)
-    building = _room(work, survey_id, _needed_bytes((*old.photos, *chosen.accepted), area))
+    building = housing.room(work, survey_id, housing.needed_bytes((*old.photos, *chosen.accepted), area))
     try:
         chosen.keep(building, old.photos)
         if ground is not None:
@@ -188,7 +174,7 @@ def begin(
     except ImageryError as err:
         raise SurveyRefused(f"{folder}: {err}") from err
     except OSError as err:
-        raise SurveyRefused(_disk(err, building)) from err
+        raise SurveyRefused(housing.trouble(err, building)) from err
     reference = _reference(work, earlier, survey_id)
     reference_id = reference.id if reference is not None else None
     order = Order(
@@ -206,9 +192,9 @@ def go_on(work: Workplace, survey_id: str, *, by: str, progress: Progress = sile
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return Ingested(there, (), (), again=True)
-    building = _building(work, survey_id)
-    if not (building / ORDER).exists() and (_place(work, survey_id) / ORDER).exists():
-        building = _place(work, survey_id)  # an earlier run was killed between the rename and the row
+    building = housing.building_of(work, survey_id)
+    if not (building / ORDER).exists() and (housing.place_of(work, survey_id) / ORDER).exists():
+        building = housing.place_of(work, survey_id)  # an earlier run was killed between the rename and the row
     try:
         return _built(work, _order(building), building, by=by, progress=progress, shared=True)
     except sharing.Away as away:
@@ -217,7 +203,7 @@ def go_on(work: Workplace, survey_id: str, *, by: str, progress: Progress = sile
 
 def make_piece(work: Workplace, survey_id: str, stage: str, start: int, stop: int, *, progress: Progress = silent) -> None:
     """Pieces `start` to `stop` of a stage of a shared survey; raises SurveyRefused."""
-    building = _building(work, survey_id)
+    building = housing.building_of(work, survey_id)
     order = _order(building)
     reference = _record(work, order.reference_id)
     try:
@@ -233,7 +219,7 @@ def make_piece(work: Workplace, survey_id: str, stage: str, start: int, stop: in
     except ImageryError as err:
         raise SurveyRefused(f"{order.source}: {err}") from err
     except OSError as err:
-        raise SurveyRefused(_disk(err, building)) from err
+        raise SurveyRefused(housing.trouble(err, building)) from err
 
 
 def _built(
@@ -258,9 +244,9 @@ def _built(
     except ImageryError as err:
         raise SurveyRefused(f"{order.source}: {err}") from err
     except OSError as err:
-        raise SurveyRefused(_disk(err, building)) from err
-    stored = _put_in_place(work, area, survey, building, by=by, flight_id=order.flight_id, photos=order.photos)
-    (_place(work, order.survey_id) / ORDER).unlink(missing_ok=True)
+        raise SurveyRefused(housing.trouble(err, building)) from err
+    stored = housing.put_in_place(work, area, survey, building, by=by, flight_id=order.flight_id, photos=order.photos)
+    (housing.place_of(work, order.survey_id) / ORDER).unlink(missing_ok=True)
     return Ingested(stored, order.left_out, order.notes)
 
 
@@ -284,12 +270,12 @@ def adopt(
     for path in given:
         if not path.is_file():
             raise SurveyRefused(f"{path}: 没有这个文件，请检查路径。 there is no such file: check the path")
-    survey_id = _survey_id(area, taken_on, (_file_sha256(path) for path in given), compression)
+    survey_id = housing.id_of(area, taken_on, (housing.sha256_of(path) for path in given), compression)
     with work.database.read() as session:
         there = repositories.surveys.find(session, survey_id)
     if there is not None:
         return there
-    building = _room(work, survey_id, int(ORTHO_FACTOR * sum(path.stat().st_size for path in given)))
+    building = housing.room(work, survey_id, int(housing.ORTHO_FACTOR * sum(path.stat().st_size for path in given)))
     try:
         survey = surveys.adopt(
             ortho,
@@ -307,8 +293,8 @@ def adopt(
         named = any(path.name in str(err) for path in given)
         raise SurveyRefused(str(err) if named else f"{ortho}: {err}") from err
     except OSError as err:
-        raise SurveyRefused(_disk(err, building)) from err
-    return _put_in_place(work, area, survey, building, by=by, flight_id=None)
+        raise SurveyRefused(housing.trouble(err, building)) from err
+    return housing.put_in_place(work, area, survey, building, by=by, flight_id=None)
 
 
 def load_survey(work: Workplace, record: records.SurveyRecord) -> Survey:
@@ -329,14 +315,6 @@ def _record(work: Workplace, survey_id: str | None) -> Survey | None:
         return load_survey(work, repositories.surveys.get(session, survey_id))
 
 
-def _building(work: Workplace, survey_id: str) -> Path:
-    return work.settings.home / "building" / survey_id
-
-
-def _place(work: Workplace, survey_id: str) -> Path:
-    return work.settings.home / "surveys" / survey_id
-
-
 def _order(building: Path) -> Order:
     try:
         order = workfiles.load(building / ORDER)
@@ -349,110 +327,8 @@ def _order(building: Path) -> Order:
     return order
 
 
-def _survey_id(area: Area, taken_on: date, hashes: Iterable[str], compression: Compression) -> str:
-    packed = [] if compression == "jpeg" else [compression]  # ids of before there was a choice stay
-    content = hashlib.sha256("\n".join([area.id, *sorted(hashes), *packed]).encode()).hexdigest()
-    return f"{area.id}-{taken_on:%Y%m%d}-{content[:8]}"
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _needed_bytes(photos: Sequence[Photo], area: Area) -> int:
-    """What a build takes on disk at its fullest: originals, keypoints and matches, depth patches, rasters."""
-    heights = sorted(p.takeoff_height_m for p in photos if p.takeoff_height_m is not None and p.takeoff_height_m > 5)
-    native_m = photos[0].camera.gsd_m(heights[len(heights) // 2]) if heights else area.gsd_m
-    cell_m = max(area.gsd_m, native_m)
-    ground_m2 = sum(p.camera.width_px * p.camera.height_px for p in photos) * native_m**2
-    west, south, east, north = area.outline_m.bounds
-    grid_m2 = (east - west) * (north - south)
-    originals = sum(p.path.stat().st_size for p in photos)
-    return int(originals + PHOTO_BYTES * len(photos) + (PATCH_BYTES * ground_m2 + CELL_BYTES * grid_m2) / cell_m**2)
-
-
-def _room(work: Workplace, survey_id: str, needed_bytes: int) -> Path:
-    building = _building(work, survey_id)
-    building.mkdir(parents=True, exist_ok=True)
-    free, needed = shutil.disk_usage(building).free, needed_bytes + SPACE_FLOOR_BYTES
-    if free < needed:
-        raise SurveyRefused(
-            f"{work.settings.home}: 磁盘剩余 {free / 1e9:.1f} GB，本期约需 {needed / 1e9:.1f} GB；请清理空间后重新入库，已有数据不受影响。 "
-            f"{free / 1e9:.1f} GB are free and this survey needs about {needed / 1e9:.1f} GB; "
-            "free some space and ingest again: nothing is lost"
-        )
-    return building
-
-
-def _disk(err: OSError, building: Path) -> str:
-    said = err.strerror or str(err)
-    full = err.errno in {errno.ENOSPC, errno.EDQUOT}
-    zh = "磁盘已满" if full else "磁盘读写出错"
-    return (
-        f"{building}: {zh}，请清理空间或检修磁盘后重新入库，从中断处继续，已有成果不受影响。 "
-        f"{said}: free some space or mend the disk, then ingest again, it goes on where it stopped; earlier surveys are untouched"
-    )
-
-
 def _none_of(left_out: Sequence[tuple[str, str]]) -> str:
     """Every kind of reason once, by its first file."""
     kinds = {why: name for name, why in reversed(left_out)}
     some = "; ".join(f"{name}: {why}" for why, name in list(kinds.items())[::-1][:3])
     return f"{len(left_out)} 个文件都不能用，请核对文件夹和下列原因。 None of {len(left_out)} files can be used: {some}"
-
-
-def _put_in_place(
-    work: Workplace,
-    area: Area,
-    survey: Survey,
-    building: Path,
-    *,
-    by: str,
-    flight_id: str | None,
-    photos: Sequence[Photo] = (),
-) -> records.SurveyRecord:
-    burnt = masking.burn_into(work, area, survey)  # before any tile, crop or export of it can exist
-    if photos:
-        cataloguing.write_originals(building, photos)
-    cataloguing.make_thumbnail(work, building, survey)
-    place = _place(work, survey.id)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if building != place:
-        if place.exists():  # an earlier run was killed between the rename and the row
-            shutil.rmtree(place)
-        building.replace(place)
-    survey = sorting.on_record(place, Survey.load(place))
-    record = records.SurveyRecord(
-        id=survey.id,
-        area_id=area.id,
-        taken_on=survey.taken_on,
-        made_at=work.clock.now(),
-        outline=area.frame.to_degrees(survey.grid.outline_m),
-        folder=str(place.relative_to(work.settings.home)),
-        accepted=survey.quality.accepted,
-        quality=dump(survey.quality),
-        assets=tuple(cataloguing.assets(place, survey)),
-        record=json.loads((place / "survey.json").read_text()) | sorting.summary(place),
-        reference_id=survey.reference_id,
-        flight_id=flight_id,
-        classification=work.settings.classification,
-    )
-    cataloguing.write_item(work, record)
-    with work.database.write() as session:
-        repositories.surveys.put(session, record)
-        audit.append(
-            session,
-            by,
-            "survey.add",
-            f"survey:{record.id}",
-            at=record.made_at,
-            details={
-                "area": area.id,
-                "taken_on": record.taken_on,
-                "accepted": record.accepted,
-                "masks": [b.mask_id for b in burnt],
-                "taken_back": sorting.summary(place).get("screening", {}).get("taken_back", []),
-            },
-        )
-    return record

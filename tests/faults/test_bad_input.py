@@ -24,7 +24,7 @@ from flight.errors import PlanningError
 from geo.area import Area
 from patrol import demo, jobs, repositories, tasks
 from patrol.jobs import JobState
-from patrol.pipeline import areas, planning, surveying
+from patrol.pipeline import areas, housing, planning, surveying
 from patrol.pipeline.areas import ImportRefused, keep_area
 from patrol.pipeline.comparing import ComparisonRefused, compare
 from patrol.pipeline.surveying import SurveyRefused, ingest
@@ -138,7 +138,7 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_written(
 ) -> None:
     """The sentence says how much is free and how much is needed."""
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(surveying.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    monkeypatch.setattr(housing.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     with pytest.raises(SurveyRefused, match="GB are free"):
         ingest(work, photos, area.id, DAY, by="test")
     assert _empty(work)

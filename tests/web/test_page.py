@@ -10,26 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from tests.web.conftest import PATIENCE_MS, open_tab
 
 pytestmark = pytest.mark.web
 
-BROWSER_ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # The map draws by WebGL; machines without a graphics card draw it in software.
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-)
-PATIENCE_MS = 60_000
 WALK: tuple[tuple[str, dict[str, str], str], ...] = (
     ("dispatch", {"assignee": ""}, "dispatched"),  # as the form proposes it
     ("accept", {}, "accepted"),
@@ -52,33 +39,18 @@ class Server(Protocol):
     def password(self) -> str: ...
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Debian's chromium, started once."""
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=chromium, args=list(BROWSER_ARGUMENTS))
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; what the page complains of is an error of the test."""
-    complaints: list[str] = []
+    with open_tab(browser, 1440, 900) as (opened, complaints):
 
-    def hear(message: ConsoleMessage) -> None:
-        # The browser itself logs every refusal (409); the page explains it to the reader, so it is no fault.
-        if message.type == "error" and "status of 409" not in message.text:
-            complaints.append(f"{message.text} ({message.location.get('url', '')})")
+        def hear(message: ConsoleMessage) -> None:
+            # The browser itself logs every refusal (409); the page explains it to the reader, so it is no fault.
+            if message.type == "error" and "status of 409" not in message.text:
+                complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN", timezone_id="Asia/Shanghai")
-    context.set_default_timeout(PATIENCE_MS)
-    tab = context.new_page()
-    tab.on("console", hear)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    yield tab
-    context.close()
-    assert complaints == []
+        opened.on("console", hear)
+        yield opened
 
 
 def sign_in(page: Page, server: Server) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from dispatch.actor import Role
 from geo.area import Area
@@ -22,16 +19,14 @@ from imagery.nudging import Nudge
 from imagery.photos import Refused, read_photo
 from imagery.screening import screen
 from patrol import auth, demo, records, repositories
-from patrol.api.app import PAGE
 from patrol.pipeline import areas, nudging, surveying
 from patrol.pipeline.sorting import Sorted
 from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
-from tests.conftest import absent, free_port
 from tests.unit.imagery import stage
 from tests.unit.patrol.pair import area_of
-from tests.web.conftest import LiveServer, until_up
-from tests.web.test_page import BROWSER_ARGUMENTS, PATIENCE_MS, seen
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.test_page import seen
 from tests.web.test_upload import jpeg, shot
 
 pytestmark = pytest.mark.web
@@ -81,8 +76,7 @@ def screen_photos(folder: Path, area: Area, survey: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """`patrol serve` with its worker on a store with three surveys of one area, a reviewer, and one who may only look."""
-    if not (PAGE / "index.html").is_file():
-        absent("the page is not built: make page")
+    needs_page()
     folder = tmp_path_factory.mktemp("quality")
     home = folder / "store"
     settings = Settings(home=home, database_url="", broker_url="")
@@ -92,40 +86,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         with work.database.write() as session:
             for login, role in (("reviewer", Role.REVIEWER), ("pilot", Role.PILOT)):
                 auth.add_user(session, login, login, frozenset({role}), PASSWORD, by="test", clock=work.clock)
-    port = free_port()
-    environment = {**os.environ, "PATROL_HOME": str(home), "PATROL_DATABASE_URL": "", "PATROL_BROKER_URL": ""}
-    with (home / "serve.log").open("wb") as log:
-        command = [sys.executable, "-m", "patrol", "serve", "--port", str(port)]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            until_up(f"http://127.0.0.1:{port}", process, home / "serve.log")
-            yield LiveServer(f"http://127.0.0.1:{port}", "reviewer", PASSWORD, home)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Debian's chromium, started once."""
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=chromium, args=list(BROWSER_ARGUMENTS))
-        yield launched
-        launched.close()
+    with serving(home, "reviewer", PASSWORD) as running:
+        yield running
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; an error of the page is an error of the test."""
-    wrong: list[str] = []
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN", timezone_id="Asia/Shanghai")
-    context.set_default_timeout(PATIENCE_MS)
-    tab = context.new_page()
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    yield tab
-    context.close()
-    assert wrong == []
+    with open_tab(browser, 1440, 900) as (opened, _):
+        yield opened
 
 
 def open_review(page: Page, server: LiveServer, login: str = "reviewer", more: str = "") -> None:

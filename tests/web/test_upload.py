@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,20 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 from shapely.geometry import box
 
 from dispatch.actor import Role
 from geo.area import Area, AreaId
 from patrol import auth, demo, repositories
-from patrol.api.app import PAGE
 from patrol.pipeline import areas
 from patrol.settings import Settings
 from patrol.wiring import workplace
-from tests.conftest import absent, free_port
 from tests.loop.month import Month
-from tests.web.conftest import LiveServer, until_up
-from tests.web.test_page import BROWSER_ARGUMENTS, PATIENCE_MS
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving
 
 pytestmark = pytest.mark.web
 PASSWORD = "correct horse battery"
@@ -36,8 +31,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """`patrol serve` with its worker on a store with one area and one pilot."""
-    if not (PAGE / "index.html").is_file():
-        absent("the page is not built: make page")
+    needs_page()
     home = tmp_path_factory.mktemp("upload") / "store"
     settings = Settings(home=home, database_url="", broker_url="")
     demo.fresh(settings)
@@ -45,40 +39,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         areas.keep_area(work, Area(AreaId("a"), "北区", box(120.54, 32.37, 120.56, 32.39)), by="test")
         with work.database.write() as session:
             auth.add_user(session, "pilot", "飞手", frozenset({Role.PILOT}), PASSWORD, by="test", clock=work.clock)
-    port = free_port()
-    environment = {**os.environ, "PATROL_HOME": str(home), "PATROL_DATABASE_URL": "", "PATROL_BROKER_URL": ""}
-    with (home / "serve.log").open("wb") as log:
-        command = [sys.executable, "-m", "patrol", "serve", "--port", str(port)]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            until_up(f"http://127.0.0.1:{port}", process, home / "serve.log")
-            yield LiveServer(f"http://127.0.0.1:{port}", "pilot", PASSWORD, home)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """Debian's chromium, started once; a worker on a busy machine takes its time."""
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=chromium, args=list(BROWSER_ARGUMENTS))
-        yield launched
-        launched.close()
+    with serving(home, "pilot", PASSWORD) as running:
+        yield running
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh tab; an error of the page is an error of the test."""
-    wrong: list[str] = []
-    context = browser.new_context(viewport={"width": 1280, "height": 860}, locale="zh-CN", timezone_id="Asia/Shanghai")
-    context.set_default_timeout(PATIENCE_MS)
-    tab = context.new_page()
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    yield tab
-    context.close()
-    assert wrong == []
+    with open_tab(browser, 1280, 860) as (opened, _):
+        yield opened
 
 
 def open_upload(page: Page, server: LiveServer) -> None:
