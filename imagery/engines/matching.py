@@ -55,7 +55,9 @@ def match_all(
     listing = database.with_suffix(".pairs")
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = SEED
-    options.ransac.max_num_trials = 1000
+    # The matches are of one map already: most are right, and a model of the right ones is found in a few trials.
+    options.ransac.min_num_trials, options.ransac.max_num_trials = 30, 1000
+    options.ransac.dyn_num_trials_multiplier = 1.0
 
     @lru_cache(maxsize=96)
     def load(sha256: str) -> Features:
