@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
@@ -50,6 +51,7 @@ class Candidate:
         score: 0..1, how much it looks like a structure's change (see `rules`).
         reasons: sentences for a reviewer, the numbers in them.
         suppressed: why it is held back, or None. Reversible: everything else is kept.
+        features: what was measured of it, by name (see `measured`): what a classifier or a later calibration learns from.
     """
 
     id: str
@@ -61,12 +63,18 @@ class Candidate:
     score: float
     reasons: tuple[str, ...]
     suppressed: str | None = None
+    features: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.outline.is_empty or not self.outline.is_valid:
             raise ChangeError(f"candidate {self.id}: its outline is broken")
         if not 0.0 <= self.score <= 1.0:
             raise ChangeError(f"candidate {self.id}: a score of {self.score} is outside 0..1")
+
+
+def measured(**values: float) -> Mapping[str, float]:
+    """One row of features by name; what is not finite was not measured and is left out."""
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def stable_id(outline: Polygon, before: date, after: date) -> str:

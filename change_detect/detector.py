@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from shapely import STRtree
 from change_detect import appearance
 from change_detect.align import SurveyPair
 from change_detect.appearance import AppearanceRule, LookLimits
-from change_detect.candidate import Candidate, outline_of, stable_id
+from change_detect.candidate import Candidate, measured, outline_of, stable_id
 from change_detect.height import HeightRule, Rise, rise
 from change_detect.measure import GROUND_M, body_of, measure
 from change_detect.raster import Layers, Mask, Metres
@@ -131,7 +131,8 @@ class GeometryImage:
             return None
         features = measure(lower, upper, gain, z, body, sigma, grid.gsd_m)
         verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=limits)
-        return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m)
+        row = measured(**asdict(features), rose=rose, **of_pair(pair, grid))
+        return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m, row)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:
         thin = pair.thinned(appearance.GSD_M)
@@ -161,11 +162,27 @@ class GeometryImage:
                     continue
                 seen = appearance.look(old, new, body, grid.gsd_m)
                 verdict = appearance.judge(seen, appeared=channel == 0, limits=self.look_limits)
-                candidates.append(_stated(pair, grid, window, body, verdict, None))
+                row = measured(**asdict(seen), appeared=channel == 0, **of_pair(pair, grid))
+                candidates.append(_stated(pair, grid, window, body, verdict, None, row))
         return candidates
 
 
-def _stated(pair: SurveyPair, grid: Grid, window: Window, body: Mask, verdict: Judgement, height_m: float | None) -> Candidate:
+def of_pair(pair: SurveyPair, grid: Grid) -> Mapping[str, float]:
+    """What a row of features knows of the pair: how well it lies, its cell, the days between."""
+    residual = pair.residual
+    days = (pair.after.taken_on - pair.before.taken_on).days
+    return {"sigma_xy_m": residual.sigma_xy_m, "sigma_z_m": residual.sigma_z_m, "gsd_m": grid.gsd_m, "days_between": days}
+
+
+def _stated(
+    pair: SurveyPair,
+    grid: Grid,
+    window: Window,
+    body: Mask,
+    verdict: Judgement,
+    height_m: float | None,
+    features: Mapping[str, float],
+) -> Candidate:
     outline = outline_of(body, grid, window)
     return Candidate(
         id=stable_id(outline, pair.before.taken_on, pair.after.taken_on),
@@ -177,6 +194,7 @@ def _stated(pair: SurveyPair, grid: Grid, window: Window, body: Mask, verdict: J
         score=verdict.score,
         reasons=verdict.reasons,
         suppressed=verdict.suppressed,
+        features=features,
     )
 
 

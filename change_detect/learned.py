@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from change_detect.align import SurveyPair
-from change_detect.candidate import Candidate, Kind, outline_of, stable_id
-from change_detect.detector import area_sigma
+from change_detect.candidate import Candidate, Kind, measured, outline_of, stable_id
+from change_detect.detector import area_sigma, of_pair
 from change_detect.errors import ModelError
 from change_detect.models import Model
 from change_detect.raster import Mask
@@ -81,6 +82,7 @@ class ModelDetector:
             else f"高程变化 {height:+.1f} m / heights changed by {height:+.1f} m"
         )
         small = outline.area < sidecar.least_area_m2
+        dz_m = math.nan if height is None else height
         return Candidate(
             id=stable_id(outline, pair.before.taken_on, pair.after.taken_on),
             outline=outline,
@@ -95,6 +97,7 @@ class ModelDetector:
                 told,
             ),
             suppressed=f"too_small: 面积过小 / {outline.area:.1f} m2 (limit {sidecar.least_area_m2:g} m2)" if small else None,
+            features=measured(area_m2=outline.area, probability=score, dz_m=dz_m, **of_pair(pair, grid)),
         )
 
 

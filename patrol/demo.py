@@ -283,7 +283,9 @@ def candidate_of(area: Area, c: records.CandidateRecord) -> Candidate:
     """A stored candidate as change detection made it, in metres of the area."""
     outline = area.frame.to_metres(c.outline)
     assert isinstance(outline, Polygon)
-    return Candidate(c.id, outline, c.area_m2, c.area_sigma_m2, c.height_m, Kind(c.kind), c.score, c.reasons, c.suppressed)
+    return Candidate(
+        c.id, outline, c.area_m2, c.area_sigma_m2, c.height_m, Kind(c.kind), c.score, c.reasons, c.suppressed, c.features
+    )
 
 
 def _confirm_all(work: Workplace, area: Area) -> tuple[Finding, ...]:

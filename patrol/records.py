@@ -123,6 +123,7 @@ class CandidateRecord:
     reasons: tuple[str, ...] = ()
     suppressed: str | None = None
     finding_id: str | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

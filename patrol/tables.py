@@ -206,6 +206,7 @@ class CandidateRow(Shaped, Base):
     reasons: Mapped[list[Any]]
     suppressed: Mapped[str | None]
     finding_id: Mapped[str | None] = mapped_column(ForeignKey("findings.id"), index=True)
+    features: Mapped[Json] = mapped_column(server_default="{}")  # what was measured, by name
 
 
 class FindingRow(Shaped, Base):

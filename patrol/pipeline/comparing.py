@@ -271,6 +271,7 @@ def _candidate(session: Session, area: Area, comparison: records.ComparisonRecor
         reasons=candidate.reasons,
         suppressed=candidate.suppressed,
         finding_id=finding_id,
+        features=candidate.features,
     )
     repositories.candidates.put(session, record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -60,6 +61,17 @@ def test_what_was_built_is_found_where_it_stands(maker: Maker, tmp_path: Path) -
     assert found.height_m == pytest.approx(3.0, abs=0.2)
     assert 0.5 < found.score <= 1
     assert found.reasons and all(" / " in r for r in found.reasons[:1])
+
+
+def test_a_candidate_keeps_what_was_measured_of_it(maker: Maker, tmp_path: Path) -> None:
+    """Its features by name, finite numbers all: what a classifier or a later calibration learns from."""
+    pair = pair_of(tmp_path, SHED)
+    (found,) = (c for c in maker(nothing).detect(pair) if c.suppressed is None)
+    assert all(math.isfinite(value) for value in found.features.values())
+    assert found.features["area_m2"] == pytest.approx(found.area_m2, rel=0.2)
+    assert found.features["sigma_xy_m"] == pytest.approx(pair.residual.sigma_xy_m)
+    assert found.features["days_between"] == 30
+    assert hash(found) == hash(replace(found, features={}))
 
 
 def test_nothing_built_is_nothing_shown(maker: Maker, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_every_shelf_gives_back_what_was_put_on_it(database: Database, clock: Fi
         (store.surveys, a_survey("s1", day, now)),
         (store.surveys, a_survey("s2", day + timedelta(days=30), now, reference_id="s1")),
         (store.comparisons, records.ComparisonRecord("co", "a", "s1", "s2", now, {"residual_px": 0.7})),
-        (store.candidates, records.CandidateRecord("ca", "co", "a", TOWN, 20.5, 1.5, None, "new_building", 0.9, ("dz",), None)),
+        (store.candidates, records.CandidateRecord("ca", "co", "a", TOWN, 20.5, 1.5, None, "new_building", 0.9, ("dz",), None, None, {"gain_m": 2.5})),
         (
             store.evidence,
             records.EvidenceRecord("e", "finding", "f", "before", "cd" * 32, "image/png", 9, "前期", "chief", now, now, LonLat(lon_deg=120.55, lat_deg=32.38), "s1"),
