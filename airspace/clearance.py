@@ -16,7 +16,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from airspace.reasons import Reason
-from airspace.zones import LEGAL_CEILING_M, Flag, Outline, Permit, Volume, Zone, ZoneKind, in_metres, padded, polygons
+from airspace.zones import LEGAL_CEILING_M, Flag, Outline, Part, Permit, Volume, Zone, ZoneKind, in_metres, padded, polygons
 from geo.frames import Frame, LonLat, metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
@@ -102,9 +102,10 @@ class Clearance:
 
 @dataclass(frozen=True, slots=True)
 class _Near:
-    """A zone or permit near the volume, in metres, buffer included."""
+    """A part of a zone, or a permit, near the volume: its limits over the ground, its outline in metres, buffer included."""
 
     of: Zone | Permit
+    part: Part
     outline: Outline
 
 
@@ -115,8 +116,8 @@ def clear(
     centre = volume.outline.centroid
     frame = metric_frame(LonLat(lon_deg=centre.x, lat_deg=centre.y))
     air = in_metres(volume.outline, frame)
-    near_zones = [n for z in zones if (n := _near(z, volume, frame, z.buffer_m)) is not None]
-    near_permits = [n for p in permits if (n := _near(p, volume, frame, 0.0)) is not None]
+    near_zones = [n for z in zones for p in z.parts if (n := _near(z, p, volume, frame, z.buffer_m)) is not None]
+    near_permits = [n for p in permits if (n := _near(p, Part(p.outline, p.floor, p.ceiling), volume, frame, 0.0)) is not None]
 
     found: list[tuple[Verdict, Reason]] = []
     if volume.span.end <= utc(at):
@@ -163,25 +164,29 @@ def data_version(zones: Sequence[Zone], permits: Sequence[Permit]) -> str:
     """A short name for exactly these zones and permits: ids, versions and bounds, hashed."""
     digest = hashlib.sha256()
     for zone in sorted(zones, key=lambda z: z.id):
-        digest.update(f"{zone.id}|{zone.version}|{zone.kind}|{zone.outline.bounds}|{zone.outline.area}|{zone.spans}\n".encode())
+        when = (zone.spans, zone.windows, zone.valid_from, zone.valid_until)
+        parts = [(p.outline.bounds, p.outline.area, p.floor, p.ceiling) for p in zone.parts]
+        digest.update(f"{zone.id}|{zone.version}|{zone.kind}|{zone.buffer_m}|{parts}|{when}\n".encode())
     for permit in sorted(permits, key=lambda p: p.id):
         digest.update(f"{permit.id}|{permit.number}|{permit.span}|{permit.outline.bounds}\n".encode())
     return f"{len(zones)}z{len(permits)}p-{digest.hexdigest()[:12]}"
 
 
-def _near(of: Zone | Permit, volume: Volume, frame: Frame, buffer_m: float) -> _Near | None:
-    """The part of a zone near the volume; None for one that is elsewhere, above, below or at another time."""
+def _near(of: Zone | Permit, part: Part, volume: Volume, frame: Frame, buffer_m: float) -> _Near | None:
+    """What of a part is near the volume; None for one that is elsewhere, above, below or at another time."""
     west, south, east, north = bounds = padded(volume.outline.bounds, buffer_m + 200.0)
-    w, s, e, n = of.outline.bounds
-    apart = e < west or w > east or n < south or s > north
-    if apart or of.ceiling <= volume.floor or volume.ceiling <= of.floor:
+    w, s, e, n = part.outline.bounds
+    if e < west or w > east or n < south or s > north:
+        return None
+    there = part.over_ground(closed=isinstance(of, Zone) and of.kind is not ZoneKind.SUITABLE)
+    if there is None or there.ceiling <= volume.floor or volume.ceiling <= there.floor:
         return None
     if not (of.active(volume.span) if isinstance(of, Zone) else of.span.overlaps(volume.span)):
         return None
-    outline = in_metres(of.outline, frame, bounds)
+    outline = in_metres(part.outline, frame, bounds)
     if outline.is_empty:
         return None
-    return _Near(of, polygons(outline.buffer(buffer_m)) if buffer_m else outline)
+    return _Near(of, there, polygons(outline.buffer(buffer_m)) if buffer_m else outline)
 
 
 def _zone_reasons(
@@ -196,7 +201,8 @@ def _zone_reasons(
         ):
             continue
         rule = RULES[zone.kind]
-        low, high = max(zone.floor.metres, volume.floor.metres), min(zone.ceiling.metres, volume.ceiling.metres)
+        low = max(near.part.floor.metres, volume.floor.metres)
+        high = min(near.part.ceiling.metres, volume.ceiling.metres)
         slab = Volume(volume.outline, Height(low, Datum.GROUND), Height(high, Datum.GROUND), volume.span)
         if rule.permit_helps and not _solid(_open_part(inside, slab, permits)):
             continue
@@ -274,8 +280,8 @@ def _slabs(volume: Volume, covers: Sequence[_Near]) -> Iterator[Volume]:
     levels = {volume.floor.metres, volume.ceiling.metres, LEGAL_CEILING_M}
     instants = {utc(volume.span.start), utc(volume.span.end)}
     for near in covers:
-        levels |= {near.of.floor.metres, near.of.ceiling.metres}
-        for span in near.of.spans if isinstance(near.of, Zone) else (near.of.span,):
+        levels |= {near.part.floor.metres, near.part.ceiling.metres}
+        for span in near.of.times(volume.span) if isinstance(near.of, Zone) else (near.of.span,):
             instants |= {utc(span.start), utc(span.end)}
     heights = sorted(v for v in levels if volume.floor.metres <= v <= volume.ceiling.metres)
     times = sorted(t for t in instants if volume.span.start <= t <= volume.span.end)
@@ -286,7 +292,9 @@ def _slabs(volume: Volume, covers: Sequence[_Near]) -> Iterator[Volume]:
 
 def _open_part(part: Outline, slab: Volume, covers: Sequence[_Near]) -> Outline:
     """What no cover holds over the slab's whole height and time."""
-    full = [n.outline for n in covers if n.of.floor <= slab.floor and slab.ceiling <= n.of.ceiling and n.of.holds_all(slab.span)]
+    full = [
+        n.outline for n in covers if n.part.floor <= slab.floor and slab.ceiling <= n.part.ceiling and n.of.holds_all(slab.span)
+    ]
     return polygons(part.difference(shapely.union_all(full))) if full else polygons(part)
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,16 +33,14 @@ from shapely.geometry import mapping
 
 from airspace.errors import AirspaceError
 from airspace.outlines import read_outline
+from airspace.windows import Day, Window
 from airspace.zones import GROUND, UNLIMITED, Flag, Permit, Zone, ZoneKind
 from geo.errors import GeoError
 from geo.heights import Datum, Height
-from geo.times import LOCAL_ZONE, Span, utc
+from geo.times import Span, utc
 
 Properties = Mapping[str, Any]
 Made = TypeVar("Made")
-
-_DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
-_LONGEST_RECURRENCE = timedelta(days=3 * 366)
 
 
 def load_zones(path: Path | str) -> tuple[Zone, ...]:
@@ -116,7 +114,7 @@ def _zone(properties: Properties, geometry: Any, fallback_id: str) -> Zone:
     outline = read_outline(geometry)
     if "kind" not in properties and "level" in properties and "height" in properties:
         limit = _number(properties, "height", 0.0)
-        return Zone(
+        return Zone.single(
             id=fallback_id,
             name=str(properties.get("name", fallback_id)),
             kind=ZoneKind.PROHIBITED if limit <= 0 else ZoneKind.RESTRICTED,
@@ -129,7 +127,7 @@ def _zone(properties: Properties, geometry: Any, fallback_id: str) -> Zone:
     if kind not in set(ZoneKind):
         raise AirspaceError(f"kind {kind!r} is not one of {', '.join(ZoneKind)}")
     floor, ceiling = _heights(properties)
-    return Zone(
+    return Zone.single(
         id=str(_need(properties, "id")),
         name=str(_need(properties, "name")),
         kind=ZoneKind(kind),
@@ -137,6 +135,7 @@ def _zone(properties: Properties, geometry: Any, fallback_id: str) -> Zone:
         floor=floor,
         ceiling=ceiling,
         spans=_spans(properties),
+        windows=(_window(rule),) if (rule := properties.get("recurrence")) is not None else (),
         authority=str(properties.get("authority", "")),
         version=str(properties.get("version", "")),
         synthetic=bool(properties.get("synthetic", False)),
@@ -174,30 +173,21 @@ def _spans(properties: Properties) -> tuple[Span, ...]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise AirspaceError(f"span {index} is not a pair [start, end]")
         spans.append(Span(_instant(pair[0]), _instant(pair[1])))
-    if (rule := properties.get("recurrence")) is not None:
-        spans += _recurring(rule)
     return tuple(spans)
 
 
-def _recurring(rule: Any) -> list[Span]:
-    """Every window of a weekly rule as its own span, in local time; a window may run over midnight."""
+def _window(rule: Any) -> Window:
+    """A weekly rule in local time; it may run over midnight."""
     try:
-        first, last = date.fromisoformat(rule["first"]), date.fromisoformat(rule["last"])
-        start, end = time.fromisoformat(rule["from"]), time.fromisoformat(rule["to"])
-        days = {_DAYS.index(d) for d in rule.get("days", _DAYS)}
+        return Window(
+            time.fromisoformat(rule["from"]),
+            time.fromisoformat(rule["to"]),
+            tuple(Day(d) for d in rule.get("days", ())),
+            date.fromisoformat(rule["first"]) if "first" in rule else None,
+            date.fromisoformat(rule["last"]) if "last" in rule else None,
+        )
     except (TypeError, KeyError, ValueError, AttributeError) as err:
         raise AirspaceError(f"recurrence {rule!r} is not understood ({err}); see the table in the loader's description") from err
-    if last < first or last - first > _LONGEST_RECURRENCE:
-        raise AirspaceError(f"recurrence from {first} to {last}: must run forwards and no longer than three years")
-    spans = []
-    for offset in range((last - first).days + 1):
-        day = first + timedelta(days=offset)
-        if day.weekday() in days:
-            until = day if end > start else day + timedelta(days=1)
-            spans.append(Span(utc(datetime.combine(day, start, LOCAL_ZONE)), utc(datetime.combine(until, end, LOCAL_ZONE))))
-    if not spans:
-        raise AirspaceError(f"recurrence from {first} to {last} holds not one day")
-    return spans
 
 
 def _need(properties: Properties, key: str) -> Any:
@@ -234,8 +224,8 @@ def _feature(zone: Zone) -> dict[str, Any]:
         "id": zone.id,
         "name": zone.name,
         "kind": str(zone.kind),
-        "floor_m": zone.floor.metres,
-        "ceiling_m": zone.ceiling.metres,
+        "floor_m": zone.parts[0].floor.metres,
+        "ceiling_m": zone.parts[0].ceiling.metres,
         "buffer_m": zone.buffer_m,
         "authority": zone.authority,
         "version": zone.version,

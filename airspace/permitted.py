@@ -8,7 +8,7 @@ import shapely
 from shapely.geometry import Polygon
 
 from airspace.clearance import RULES
-from airspace.zones import GROUND, LEGAL_CEILING_M, Outline, Permit, Volume, Zone, ZoneKind, in_metres, padded, polygons
+from airspace.zones import GROUND, LEGAL_CEILING_M, Outline, Part, Permit, Volume, Zone, ZoneKind, in_metres, padded, polygons
 from geo.frames import Frame
 from geo.heights import Height
 from geo.times import Span
@@ -33,32 +33,36 @@ def permitted_outline(
     bounds = padded(outline.bounds, margin_m + max((z.buffer_m for z in zones), default=0.0) + 500.0)
     west, south, east, north = bounds
 
-    def near(of: Zone | Permit) -> bool:
+    def near(of: Part | Permit) -> bool:
         w, s, e, n = of.outline.bounds
         return not (e < west or w > east or n < south or s > north)
 
-    def cut(of: Zone | Permit) -> Outline:
+    def cut(of: Part | Permit) -> Outline:
         return in_metres(of.outline, frame, bounds)
+
+    def parts(of: Zone) -> list[Part]:
+        closed = of.kind is not ZoneKind.SUITABLE
+        return [there for part in of.parts if near(part) and (there := part.over_ground(closed=closed)) is not None]
 
     leave = [p for p in permits if near(p) and p.holds_all(span) and p.floor <= GROUND and ceiling <= p.ceiling]
     given = [cut(p) for p in leave]
     declared = []
     if ceiling.metres <= LEGAL_CEILING_M:
         declared = [
-            cut(z)
+            cut(p)
             for z in zones
-            if z.kind is ZoneKind.SUITABLE and near(z) and z.holds_all(span) and z.floor <= GROUND and ceiling <= z.ceiling
+            if z.kind is ZoneKind.SUITABLE
+            for p in parts(z)
+            if p.floor <= GROUND and ceiling <= p.ceiling and z.holds_all(span)
         ]
     allowed = shapely.union_all([*given, *declared])
     for helps in (True, False):  # a permit lifts controlled, restricted and temporary zones, never a prohibited one
         hard = [
-            cut(z).buffer(z.buffer_m) if z.buffer_m else cut(z)
+            cut(p).buffer(z.buffer_m) if z.buffer_m else cut(p)
             for z in zones
-            if z.kind is not ZoneKind.SUITABLE
-            and RULES[z.kind].permit_helps is helps
-            and near(z)
-            and z.active(span)
-            and z.floor < wish.ceiling
+            if z.kind is not ZoneKind.SUITABLE and RULES[z.kind].permit_helps is helps
+            for p in parts(z)
+            if p.floor < wish.ceiling and z.active(span)
         ]
         closed = shapely.union_all(hard)
         if helps and given:

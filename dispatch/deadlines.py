@@ -1,14 +1,14 @@
 """Deadlines (时限) on three clocks: working hours (工作时), working days (工作日) and natural time (自然时).
 
-The calendar is data: `data/holidays.csv` holds the days off and the make-up working days (调休) as the State Council announces
-them each year, `data/limits.csv` the limits; both may be replaced by a city's own.
+The calendar is data: `geo.holidays` knows the days off and the make-up working days (调休), `data/limits.csv` holds the limits; both may be
+replaced by a city's own.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +18,8 @@ from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from dispatch.errors import DispatchError
+from geo.errors import GeoError
+from geo.holidays import Holidays, read_holidays, standard_holidays
 from geo.times import LOCAL_ZONE, utc
 
 DATA = Path(__file__).parent / "data"
@@ -46,11 +48,9 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkCalendar:
-    """Which days and hours are worked. `off` and `work` override the week; `shifts` are local times, in order."""
+class WorkCalendar(Holidays):
+    """Which days and hours are worked; `shifts` are local times, in order."""
 
-    off: Mapping[date, str] = field(default_factory=dict)  # day -> name of the holiday
-    work: frozenset[date] = frozenset()  # make-up working days
     shifts: tuple[tuple[time, time], ...] = ((time(8, 30), time(12, 0)), (time(14, 0), time(17, 30)))
     zone: ZoneInfo = LOCAL_ZONE
 
@@ -58,18 +58,6 @@ class WorkCalendar:
         edges = [edge for shift in self.shifts for edge in shift]
         if not edges or any(b <= a for a, b in pairwise(edges)):
             raise DispatchError("working hours must be shifts in order that do not overlap")
-
-    def is_work_day(self, day: date) -> bool:
-        """Whether people are at work that day."""
-        return day in self.work or (day.weekday() < 5 and day not in self.off)
-
-    def is_holiday(self, day: date) -> bool:
-        """Whether the day lies in an announced holiday (a plain weekend does not)."""
-        return day in self.off
-
-    def knows(self, year: int) -> bool:
-        """Whether the year's holidays are in the data; without them only weekends count, and that should be said."""
-        return any(day.year == year for day in self.off)
 
     def next_work_day(self, day: date) -> date:
         """The first working day after this one."""
@@ -130,22 +118,13 @@ def add_months(at: datetime, months: int, zone: ZoneInfo = LOCAL_ZONE) -> dateti
     return local.replace(year=year, month=month + 1, day=min(local.day, last)).astimezone(UTC)
 
 
-def read_holidays(source: TextIO) -> WorkCalendar:
-    """A calendar from CSV with columns `date,kind,name`; kind is `off` or `work`. Raises DispatchError naming the line."""
-    off: dict[date, str] = {}
-    work: set[date] = set()
-    for number, row in enumerate(csv.DictReader(source), start=2):
-        try:
-            day, kind = date.fromisoformat(row["date"]), row["kind"]
-        except (KeyError, TypeError, ValueError) as err:
-            raise DispatchError(f"holiday table, line {number}: expected date,kind,name such as 2026-10-01,off,国庆节") from err
-        if kind not in {"off", "work"} or day in off or day in work:
-            raise DispatchError(f"holiday table, line {number}: {day} must stand once, as off or work")
-        if kind == "off":
-            off[day] = row.get("name") or ""
-        else:
-            work.add(day)
-    return WorkCalendar(off=off, work=frozenset(work))
+def read_calendar(source: TextIO) -> WorkCalendar:
+    """A calendar from the CSV of `geo.holidays`. Raises DispatchError naming the line."""
+    try:
+        days = read_holidays(source)
+    except GeoError as err:
+        raise DispatchError(str(err)) from err
+    return WorkCalendar(days.off, days.work)
 
 
 def read_limits(source: TextIO) -> Mapping[str, Limit]:
@@ -162,8 +141,8 @@ def read_limits(source: TextIO) -> Mapping[str, Limit]:
 @lru_cache(maxsize=1)
 def standard_calendar() -> WorkCalendar:
     """The calendar that ships with the product."""
-    with DATA.joinpath("holidays.csv").open(encoding="utf-8") as source:
-        return read_holidays(source)
+    days = standard_holidays()
+    return WorkCalendar(days.off, days.work)
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from geo.errors import GeoError
 class Datum(StrEnum):
     """What a height is counted from."""
 
+    SEA_LEVEL = "sea_level"  # 1985 国家高程基准, EGM: as charts and flight information give it
     ELLIPSOID = "ellipsoid"  # WGS 84 / CGCS2000, as GNSS gives it
     TAKEOFF = "takeoff"  # the vehicle's home, as autopilots count
     GROUND = "ground"  # true height above the ground below, as the law counts (Art. 19)

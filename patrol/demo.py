@@ -16,6 +16,7 @@ from typing import Any
 
 from shapely.geometry import Polygon, box
 
+from airspace.classes import ZoneClass
 from airspace.zones import Zone, ZoneKind
 from change_detect.candidate import Candidate, Kind
 from change_detect.evaluate import Score, Truth, score
@@ -32,7 +33,7 @@ from imagery.photos import read_folder
 from imagery.screening import screen
 from imagery.survey import area_from_photos
 from patrol import auth, database, records, repositories, serving, simulation, terminal
-from patrol.pipeline import casework, comparing, flying, planning, surveying
+from patrol.pipeline import casework, comparing, flying, planning, surveying, zoning
 from patrol.pipeline.areas import keep_area
 from patrol.settings import Settings
 from patrol.stages import Stage, Stages
@@ -194,9 +195,15 @@ def _set_up(work: Workplace, town: Town) -> tuple[Area, Aircraft]:
         keep_area(work, Area(AreaId(f"demo-{number}"), name, shape, tier, days, gsd_m=0.05), by=BY)
     station = area.frame.to_degrees(Polygon([(x + 300, y + 180), (x + 380, y + 180), (x + 380, y + 260), (x + 300, y + 260)]))
     zones = (
-        Zone("demo-suitable", "示范适飞空域（合成数据）", ZoneKind.SUITABLE, suitable, version="demo", synthetic=True),
-        Zone(
-            "demo-substation", "变电站（合成数据）", ZoneKind.CONTROLLED, station, version="demo", synthetic=True, buffer_m=20.0
+        Zone.single("suitable", "示范适飞空域（合成数据）", ZoneKind.SUITABLE, suitable, synthetic=True),
+        Zone.single(
+            "substation",
+            "变电站（合成数据）",
+            ZoneKind.CONTROLLED,
+            station,
+            article_class=ZoneClass.INFRASTRUCTURE,
+            synthetic=True,
+            buffer_m=20.0,
         ),
     )
     fleet = tuple(
@@ -213,8 +220,7 @@ def _set_up(work: Workplace, town: Town) -> tuple[Area, Aircraft]:
         for n, home in ((1, town.home), (2, _second_home(town)))
     )
     with work.database.write() as session:
-        for zone in zones:
-            repositories.zones.put(session, zone)
+        zoning.keep(session, work, "demo", zones, by=BY)
         for aircraft in fleet:
             repositories.aircraft.put(session, aircraft)
     return area, fleet[0]

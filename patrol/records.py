@@ -183,7 +183,7 @@ class ExportRecord:
 
 
 class VersionState(StrEnum):
-    """Where a version of a register source stands: only the current one speaks."""
+    """Where a version of a source (register, zones) stands: only the current one speaks."""
 
     CURRENT = "current"
     REPLACED = "replaced"
@@ -227,6 +227,35 @@ class RegisterEntry:
     height_limit_m: float | None = None
     valid_from: date | None = None
     valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneVersion:
+    """One edition of a source's zones. `changes` counts them against the edition before it; `ends_at` is when a successor takes over."""
+
+    id: str
+    source: str
+    number: int
+    file_name: str
+    format: str
+    sha256: str
+    datum: str
+    guessed: bool
+    authority: str
+    edition: str
+    classification: str  # a code of `data/classification.csv`
+    zones: int
+    kinds: Mapping[str, int]
+    changes: Mapping[str, int]
+    notes: tuple[Reason, ...]
+    state: VersionState
+    imported_by: str
+    imported_at: datetime
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    ends_at: datetime | None = None
+    replaced_by: str | None = None
+    said: str = ""  # why it was withdrawn or put back
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from airspace.zones import Permit, Zone
+from airspace.zones import Permit
 from dispatch import workflow
 from dispatch.actor import Actor
 from dispatch.case import Case, CaseAct, CaseId, CaseState
@@ -45,13 +45,11 @@ from patrol.tables import (
     SurveyRow,
     UploadFileRow,
     UploadRow,
-    ZoneRow,
 )
 
 __all__ = ["Conflict", "NotFound", "StoreError", "Taken"]
 
 areas = Shelf(AreaRow, Area, "area", {"outline": "shape"})
-zones = Shelf(ZoneRow, Zone, "zone", {"outline": "shape"})
 permits = Shelf(PermitRow, Permit, "permit", {"outline": "shape"})
 aircraft = Shelf(AircraftRow, Aircraft, "aircraft", whole="record")
 plans = Shelf(PlanRow, records.PlanRecord, "plan")

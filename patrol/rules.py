@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from geo.holidays import Holidays, read_holidays, standard_holidays
 from patrol.settings import Settings
 
 T = TypeVar("T")
@@ -49,6 +50,15 @@ def levels(settings: Settings) -> Mapping[str, Level]:
 def keeps(settings: Settings) -> Mapping[str, Keep]:
     """How long each class of data is kept, by its name; a class without a line is kept for ever. Raises RulesError."""
     return {keep.code: keep for keep in _read(settings, "retention.csv", _keep)}
+
+
+def holidays(settings: Settings) -> Holidays:
+    """Days off and make-up working days: the installation's own table, else the shipped one. Raises GeoError."""
+    own = settings.home / "config" / "holidays.csv"
+    if not own.is_file():
+        return standard_holidays()
+    with own.open(encoding="utf-8-sig") as file:
+        return read_holidays(file)
 
 
 def _level(row: Mapping[str, str]) -> Level:

@@ -122,16 +122,10 @@ class Shelf(Generic[V]):
             raise Taken(f"{self.noun} {id} is still in use and cannot be removed") from err
 
     def in_box(self, session: Session, box: Bounds) -> ColumnElement[bool]:
-        """The condition "its bounds touch the box", by GiST on PostGIS and by the bounds columns elsewhere."""
+        """The condition "its bounds touch the box"."""
         if not issubclass(self.row, Shaped):
             raise TypeError(f"{self.noun} has no shape")
-        west, south, east, north = (float(edge) for edge in box)
-        if session.get_bind().dialect.name == "postgresql":
-            envelope = func.ST_MakeEnvelope(west, south, east, north, 4326)
-            touches: ColumnElement[bool] = text_op(self.row.shape, envelope)
-            return touches
-        row = self.row
-        return and_(row.min_x <= east, row.max_x >= west, row.min_y <= north, row.max_y >= south)
+        return in_box(self.row, session, box)
 
     def _flush(self, session: Session, value: V) -> None:
         try:
@@ -164,6 +158,16 @@ class Shelf(Generic[V]):
                 item = LonLat(lon_deg=item.x, lat_deg=item.y)
             given[name] = load(known[name], item)
         return self.value(**given)
+
+
+def in_box(row: type[Shaped], session: Session, box: Bounds) -> ColumnElement[bool]:
+    """The condition "its bounds touch the box", by GiST on PostGIS and by the bounds columns elsewhere."""
+    west, south, east, north = (float(edge) for edge in box)
+    if session.get_bind().dialect.name == "postgresql":
+        envelope = func.ST_MakeEnvelope(west, south, east, north, 4326)
+        touches: ColumnElement[bool] = text_op(row.shape, envelope)
+        return touches
+    return and_(row.min_x <= east, row.max_x >= west, row.min_y <= north, row.max_y >= south)
 
 
 def text_op(column: Any, envelope: Any) -> Any:

@@ -75,20 +75,57 @@ class AreaRow(Shaped, Base):
     epsg: Mapped[int]
 
 
-class ZoneRow(Shaped, Base):
-    """空域; one row per zone of one data version."""
+class ZoneVersionRow(Base):
+    """空域数据: one edition of the zones of one source; a later one replaces it, and it stays."""
 
-    __tablename__ = "zones"
+    __tablename__ = "zone_versions"
+    __table_args__ = (UniqueConstraint("source", "number"),)
     id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    number: Mapped[int]
+    file_name: Mapped[str]
+    format: Mapped[str]
+    sha256: Mapped[str]
+    datum: Mapped[str]
+    guessed: Mapped[bool]
+    authority: Mapped[str]
+    edition: Mapped[str]
+    classification: Mapped[str]
+    valid_from: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    zones: Mapped[int]
+    kinds: Mapped[Json]
+    changes: Mapped[Json]
+    notes: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(index=True)  # current, replaced, withdrawn
+    ends_at: Mapped[datetime | None]  # when its successor, imported ahead of time, takes over
+    replaced_by: Mapped[str | None]
+    said: Mapped[str]
+    imported_by: Mapped[str]
+    imported_at: Mapped[datetime]
+
+
+class ZoneRow(Shaped, Base):
+    """空域: one zone of one version. `shape` is its outline, or a collection of one outline for each of its `parts`."""
+
+    __tablename__ = "airspace_zones"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("zone_versions.id"), index=True)
+    zone_id: Mapped[str]
     name: Mapped[str]
     kind: Mapped[str]
-    floor: Mapped[Json]
-    ceiling: Mapped[Json]
+    article_class: Mapped[str | None]
+    parts: Mapped[list[Any]]  # floor and ceiling of each
     spans: Mapped[list[Any]]
-    authority: Mapped[str]
-    version: Mapped[str] = mapped_column(index=True)
-    synthetic: Mapped[bool]
+    windows: Mapped[list[Any]]
     buffer_m: Mapped[float]
+    authority: Mapped[str]
+    version: Mapped[str]
+    synthetic: Mapped[bool]
+    valid_from: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    notice: Mapped[Json | None]
+    attributes: Mapped[list[Any]]
 
 
 class PermitRow(Shaped, Base):

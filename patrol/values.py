@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ def dump(value: Any) -> Any:
     """Plain JSON of a value: dataclasses become objects, tuples lists, times ISO 8601, shapes GeoJSON, enums their words."""
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -103,7 +103,7 @@ def _load_class(kind: type, raw: Any) -> Any:
         return raw
     if issubclass(kind, Enum) or kind is Path:
         return kind(raw)
-    if kind is datetime or kind is date:
+    if kind in {datetime, date, time}:
         return kind.fromisoformat(raw)
     if kind is timedelta:
         return timedelta(seconds=raw)

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
 from patrol import VERSION
-from patrol.api import cases, exports, flights, quality, register, review, signing, stac, surveys, tiling, uploads
+from patrol.api import cases, exports, flights, quality, register, review, signing, stac, surveys, tiling, uploads, zones
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
@@ -70,6 +70,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         stac.router,
         exports.router,
         register.router,
+        zones.router,
     )
     for router in routers:
         app.include_router(router)

@@ -1,4 +1,4 @@
-"""Routes of the flight desk and of the fire team: zones, calendar, missions, the live fleet, recon."""
+"""Routes of the flight desk and of the fire team: calendar, missions, the live fleet, recon."""
 
 from __future__ import annotations
 
@@ -36,25 +36,6 @@ def _sorties(request: Request) -> recon.Sorties:
         state.sorties = recon.Sorties(workplace_of(request), state.watch)
     made: recon.Sorties = state.sorties
     return made
-
-
-@router.get("/zones", operation_id="list_zones")
-def list_zones(work: Work, _: Viewer) -> list[wire.ZoneOut]:
-    """All zones."""
-    with work.database.read() as session:
-        zones = repositories.zones.where(session)
-    return [
-        wire.ZoneOut(
-            id=z.id,
-            name=z.name,
-            kind=z.kind.value,
-            outline=rim.geometry(z.outline),
-            floor_m=z.floor.metres,
-            ceiling_m=z.ceiling.metres,
-            synthetic=z.synthetic,
-        )
-        for z in zones
-    ]
 
 
 @router.get("/calendar", operation_id="calendar")

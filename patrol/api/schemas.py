@@ -290,18 +290,6 @@ class ActIn(Wire):
     facts: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
 
 
-class ZoneOut(Wire):
-    """空域: air with rules."""
-
-    id: str
-    name: str
-    kind: Literal["suitable", "controlled", "prohibited", "restricted", "temporary"]
-    outline: Geometry
-    floor_m: float
-    ceiling_m: float
-    synthetic: bool
-
-
 class ClearanceOut(Wire):
     """空域判定: verdict with every reason."""
 

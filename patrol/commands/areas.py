@@ -1,4 +1,4 @@
-"""Commands of what is watched: `patrol area`, `patrol zone`."""
+"""Commands of what is watched: `patrol area`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from patrol.commands.shell import BY, Json, opened
 from patrol.terminal import say, table
 
 area_app = typer.Typer(help="巡查单元 areas", no_args_is_help=True)
-zone_app = typer.Typer(help="空域 zones", no_args_is_help=True)
 
 
 @area_app.command("import")
@@ -37,14 +36,3 @@ def area_list(json_: Json = False) -> None:
         last = repositories.last_accepted(session)
     rows = [(a.id, a.name, a.tier, a.revisit_days, last.get(a.id)) for a in found]
     say(found, as_json=json_, table=table("巡查单元 areas", ("id", "名称 name", "tier", "days", "last survey"), rows))
-
-
-@zone_app.command("import")
-def zone_import(file: Path, json_: Json = False) -> None:
-    """Zones of a GeoJSON file."""
-    from patrol.pipeline import areas
-
-    with opened() as work:
-        found = areas.import_zones(work, file, by=BY)
-    rows = [(z.id, z.name, z.kind, z.floor.metres, z.ceiling.metres, z.version) for z in found]
-    say(found, as_json=json_, table=table("空域 zones", ("id", "name", "kind", "floor m", "ceiling m", "version"), rows))

@@ -10,8 +10,6 @@ from typing import Any
 import geopandas
 from shapely.geometry import MultiPolygon, Polygon
 
-from airspace.loaders import load_zones
-from airspace.zones import Zone
 from geo.area import Area, AreaId, Tier
 from geo.errors import GeoError
 from patrol import audit, repositories
@@ -95,13 +93,3 @@ def _keep(work: Workplace, session: Any, area: Area, by: str) -> None:
         )
     repositories.areas.put(session, area)
     audit.append(session, by, "area.import", f"area:{area.id}", at=work.clock.now(), details={"name": area.name})
-
-
-def import_zones(work: Workplace, path: Path, *, by: str) -> tuple[Zone, ...]:
-    """Zones of a file into the store, all or none; raises airspace's own error naming the broken feature."""
-    found = load_zones(path)
-    with work.database.write() as session:
-        for zone in found:
-            repositories.zones.put(session, zone)
-        audit.append(session, by, "zone.import", f"zones:{path.name}", at=work.clock.now(), details={"zones": len(found)})
-    return found

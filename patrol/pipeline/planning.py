@@ -24,7 +24,7 @@ from geo.area import Area, AreaId
 from geo.frames import metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
-from patrol import audit, records, repositories
+from patrol import airspaces, audit, records, repositories
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -42,9 +42,9 @@ def flying_span(day: date) -> Span:
 
 
 def air(work: Workplace) -> tuple[tuple[Zone, ...], tuple[Permit, ...]]:
-    """All zones and permits in the store."""
+    """All zones in force and all permits."""
     with work.database.read() as session:
-        return repositories.zones.where(session), repositories.permits.where(session)
+        return airspaces.in_force(session), repositories.permits.where(session)
 
 
 def plan_missions(

@@ -22,9 +22,9 @@ import pytest
 from airspace.errors import AirspaceError
 from flight.errors import PlanningError
 from geo.area import Area
-from patrol import demo, jobs, repositories, tasks
+from patrol import airspaces, demo, jobs, repositories, tasks
 from patrol.jobs import JobState
-from patrol.pipeline import areas, housing, planning, surveying
+from patrol.pipeline import areas, housing, planning, surveying, zoning
 from patrol.pipeline.areas import ImportRefused, keep_area
 from patrol.pipeline.comparing import ComparisonRefused, compare
 from patrol.pipeline.surveying import SurveyRefused, ingest
@@ -110,9 +110,9 @@ def test_a_zone_file_with_broken_geometry_names_the_feature(work: Workplace, tmp
     path = tmp_path / "zones.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     with pytest.raises(AirspaceError, match="2"):
-        areas.import_zones(work, path, by="test")
+        zoning.import_zones(work, path, by="test")
     with work.database.read() as session:
-        assert not repositories.zones.where(session)
+        assert not airspaces.in_force(session)
 
 
 def test_an_area_file_with_a_line_in_it_is_refused_whole(work: Workplace, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def volume(outline: Polygon = SPOT, floor: float = 0, ceiling: float = 100, span
 
 
 def zone(kind: ZoneKind, outline: Polygon = SPOT, **more: object) -> Zone:
-    return Zone(f"{kind}-1", f"某{kind}", kind, outline, **more)  # type: ignore[arg-type]
+    return Zone.single(f"{kind}-1", f"某{kind}", kind, outline, **more)  # type: ignore[arg-type]
 
 
 def permit(outline: Polygon = SPOT, ceiling: float = 120, span: Span = SPAN, flags: tuple[Flag, ...] = ()) -> Permit:
@@ -67,15 +67,15 @@ def test_a_corner_outside_the_suitable_zone_makes_the_whole_unknown() -> None:
 def test_touching_zones_leave_no_gap_between_them() -> None:
     """Two suitable zones that share an edge cover a volume across it."""
     west, east = box(120.49, 32.29, 120.505, 32.32), box(120.505, 32.29, 120.52, 32.32)
-    zones = (Zone("w", "西", ZoneKind.SUITABLE, west), Zone("e", "东", ZoneKind.SUITABLE, east))
+    zones = (Zone.single("w", "西", ZoneKind.SUITABLE, west), Zone.single("e", "东", ZoneKind.SUITABLE, east))
     assert clear(volume(), zones, at=BEFORE).granted
 
 
 def test_stacked_zones_cover_only_the_heights_they_name() -> None:
     """A gap in height between two suitable zones is unknown air."""
-    low = Zone("low", "低", ZoneKind.SUITABLE, CITY.outline, over_ground(0), over_ground(50))
+    low = Zone.single("low", "低", ZoneKind.SUITABLE, CITY.outline, over_ground(0), over_ground(50))
     for start, verdict in ((50, Verdict.CLEAR), (60, Verdict.UNKNOWN)):
-        high = Zone("high", "高", ZoneKind.SUITABLE, CITY.outline, over_ground(start), over_ground(120))
+        high = Zone.single("high", "高", ZoneKind.SUITABLE, CITY.outline, over_ground(start), over_ground(120))
         assert clear(volume(), (low, high), at=BEFORE).verdict is verdict
 
 
@@ -128,8 +128,8 @@ def test_a_zone_counts_only_in_its_hours_and_heights() -> None:
 def test_suitable_hours_must_hold_the_whole_flight() -> None:
     """A suitable zone that ends during the flight leaves the rest unknown; two that follow each other do not."""
     half = START + timedelta(minutes=30)
-    first = Zone("am", "上午", ZoneKind.SUITABLE, CITY.outline, spans=(Span(START, half),))
-    second = Zone("pm", "下午", ZoneKind.SUITABLE, CITY.outline, spans=(Span(half, START + timedelta(hours=9)),))
+    first = Zone.single("am", "上午", ZoneKind.SUITABLE, CITY.outline, spans=(Span(START, half),))
+    second = Zone.single("pm", "下午", ZoneKind.SUITABLE, CITY.outline, spans=(Span(half, START + timedelta(hours=9)),))
     assert clear(volume(), (first,), at=BEFORE).verdict is Verdict.UNKNOWN
     assert clear(volume(), (first, second), at=BEFORE).granted
 

@@ -11,7 +11,7 @@ from dispatch.deadlines import (
     WorkCalendar,
     add_months,
     due,
-    read_holidays,
+    read_calendar,
     read_limits,
     standard_calendar,
     standard_limits,
@@ -85,7 +85,7 @@ def test_the_shipped_tables_are_whole() -> None:
 def test_a_broken_holiday_table_names_its_line(table: str, said: str) -> None:
     """Whoever edits the table learns where it is wrong."""
     with pytest.raises(DispatchError, match=said):
-        read_holidays(io.StringIO(table))
+        read_calendar(io.StringIO(table))
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_a_profile_is_exact_on_a_slope() -> None:
 
 def suitable(shape: Polygon) -> Zone:
     outline = FRAME.to_degrees(there(shape))
-    return Zone("s", "适飞", ZoneKind.SUITABLE, outline, ceiling=Height(130, Datum.GROUND))
+    return Zone.single("s", "适飞", ZoneKind.SUITABLE, outline, ceiling=Height(130, Datum.GROUND))
 
 
 def test_every_leg_is_put_to_the_airspace() -> None:
@@ -205,7 +205,7 @@ def test_every_leg_is_put_to_the_airspace() -> None:
 
     assert verdict(suitable(box(-800, -800, 800, 800))) is Verdict.CLEAR
     under = FRAME.xy(mission.path[4])
-    closed = Zone("x", "禁", ZoneKind.PROHIBITED, FRAME.to_degrees(Point(under.x_m, under.y_m).buffer(5)))
+    closed = Zone.single("x", "禁", ZoneKind.PROHIBITED, FRAME.to_degrees(Point(under.x_m, under.y_m).buffer(5)))
     assert verdict(suitable(box(-800, -800, 800, 800)), closed) is Verdict.BLOCKED
     assert verdict(suitable(box(-400, -400, 400, 400))) is Verdict.UNKNOWN
 

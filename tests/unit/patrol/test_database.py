@@ -14,7 +14,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from airspace.zones import Flag, Permit, Zone, ZoneKind
+from airspace.zones import Flag, Permit
 from flight.fleet import Aircraft, AircraftId
 from geo.area import Area, AreaId, Tier
 from geo.camera import Camera
@@ -166,14 +166,13 @@ def test_postgis_sees_real_geometry_columns(postgres_url: str) -> None:
 
 
 def test_every_shelf_gives_back_what_was_put_on_it(database: Database, clock: FixedClock) -> None:
-    """Areas, zones, permits, aircraft, plans, missions, flights, surveys, comparisons, candidates, evidence: all come back equal."""
+    """Areas, permits, aircraft, plans, missions, flights, surveys, comparisons, candidates, evidence: all come back equal."""
     now, day = clock.now(), date(2026, 3, 5)
     span = Span(now, now + timedelta(hours=2))
     ground = [Height(m, Datum.GROUND) for m in (0.0, 120.0)]
     camera = Camera(4000, 3000, 2800.0, 2000.0, 1500.0, k1=-0.01)
     values: list[tuple[Any, Any]] = [
         (store.areas, an_area()),
-        (store.zones, Zone("z", "机场", ZoneKind.CONTROLLED, TOWN, ground[0], ground[1], (span,), "民航局", "2026-1", True, 50.0)),
         (store.permits, Permit("p", TOWN, ground[0], ground[1], span, "综合行政执法局", "批1", (Flag.DROP,))),
         (store.aircraft, Aircraft(AircraftId("m3e"), "一号机", camera, 12.0, 1500.0, 0.2, "udp://:14550", LonLat(lon_deg=120.55, lat_deg=32.38))),
         (store.plans, records.PlanRecord("pl", day, 30, now, "chief", {"days": [1, 2]})),
@@ -197,7 +196,7 @@ def test_every_shelf_gives_back_what_was_put_on_it(database: Database, clock: Fi
     with database.read() as session:
         assert store.last_accepted(session) == {"a": day + timedelta(days=30)}
         assert [survey.id for survey in store.surveys_of(session, "a", accepted=True)] == ["s1", "s2"]
-        assert store.comparison_of(session, "s1", "s2") == values[9][1]
+        assert store.comparison_of(session, "s1", "s2") == values[8][1]
         assert store.comparison_of(session, "s2", "s1") is None
         assert a_survey("s1", day, now).asset("ortho") is not None
     with database.write() as session, pytest.raises(store.Taken, match="survey s1"):

@@ -16,6 +16,7 @@ export type Move = S["MoveOut"];
 export type HistoryEvent = S["EventOut"];
 export type Fact = NonNullable<S["ActIn"]["facts"]>[string];
 export type Zone = S["ZoneOut"];
+export type Height = S["HeightOut"];
 export type Clearance = S["ClearanceOut"];
 export type Aircraft = S["AircraftOut"];
 export type CalendarEntry = S["CalendarEntry"];

@@ -2,7 +2,8 @@
 import { Popup, type GeoJSONSource, type Map as GlMap } from "maplibre-gl";
 
 import type { Zone } from "../api/types";
-import { t, word } from "../text";
+import { say, t, word } from "../text";
+import { height } from "../text/format";
 import { ground, LABEL_FONT } from "./create";
 import { collection, feature } from "./geometry";
 
@@ -50,7 +51,7 @@ export function addZoneLayers(map: GlMap): void {
 }
 
 export function showZones(map: GlMap, zones: readonly Zone[]): void {
-  const features = zones.map((z) => feature(z.outline, { id: z.id, kind: z.kind, name: z.name }));
+  const features = zones.flatMap((z) => z.parts.map((p) => feature(p.outline, { id: z.id, kind: z.kind, name: z.name })));
   map.getSource<GeoJSONSource>("zones")?.setData(collection(features));
 }
 
@@ -74,7 +75,8 @@ function card(zones: readonly Zone[]): HTMLElement {
     about.className = "small quiet";
     about.textContent = [
       word("zone", zone.kind),
-      t("flight.heights", { floor: zone.floor_m, ceiling: zone.ceiling_m }),
+      ...(zone.article_text ? [`${say(zone.article_text)} ${zone.article}`] : []),
+      ...zone.parts.map((p) => t("flight.heights", { floor: height(p.floor), ceiling: height(p.ceiling) })),
       zone.synthetic ? t("flight.synthetic") : "",
     ]
       .filter(Boolean)

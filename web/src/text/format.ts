@@ -1,5 +1,8 @@
 /** Numbers, times and places as the reader writes them. */
+import type { Height } from "../api/types";
 import { language, t } from "./index";
+
+const UNLIMITED_M = 30_000;
 
 const locale = (): string => (language.value === "zh" ? "zh-CN" : "en-GB");
 
@@ -9,6 +12,12 @@ export function area(m2: number): string {
 
 export function metres(m: number, digits = 1): string {
   return `${m.toFixed(digits)} ${t("unit.m")}`;
+}
+
+/** A limit of airspace: metres over what it counts from. */
+export function height(limit: Height): string {
+  if (limit.datum === "ground" && limit.metres >= UNLIMITED_M) return t("height.unlimited");
+  return t(`height.${limit.datum}`, { m: Math.round(limit.metres * 10) / 10 });
 }
 
 export function length(m: number): string {
