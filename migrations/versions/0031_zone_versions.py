@@ -10,8 +10,8 @@ from alembic import op
 
 from patrol import columns
 
-revision = "0030_zone_versions"
-down_revision = "0021_sightings"
+revision = "0031_zone_versions"
+down_revision = "0030_features"
 branch_labels = None
 depends_on = None
 
