@@ -17,7 +17,7 @@ import numpy as np
 from change_detect.candidate import Kind
 from change_detect.raster import Layers, Mask
 from change_detect.rules import Judgement
-from change_detect.spectral import Colours, distance_beyond, edges
+from change_detect.spectral import Colours, bare_soil, distance_beyond, edges
 
 GSD_M = 0.5
 """Cell the orthos are compared at: roofs are metres wide, ribs and grain are not wanted."""
@@ -57,6 +57,11 @@ class Look:
     green: float
     was_even: float
     unseen: float
+    lightness: float
+    hue_a: float
+    hue_b: float
+    soil: float
+    other_soil: float
 
 
 def marks(before: Layers, after: Layers, rule: AppearanceRule) -> tuple[Mask, Mask]:
@@ -124,6 +129,11 @@ def look(before: Layers, after: Layers, body: Mask, gsd_m: float) -> Look:
         green=float((2 * new_rgb[1] - new_rgb[0] - new_rgb[2]) / max(new_rgb.sum(), 30.0)),
         was_even=float(np.median(np.linalg.norm(a.lab[inner] - old, axis=1))),
         unseen=1.0 - float(np.mean((before.valid & after.valid)[outer])),
+        lightness=float(new[0]),
+        hue_a=float(new[1]),
+        hue_b=float(new[2]),
+        soil=float(bare_soil(b)[inner].mean()),
+        other_soil=float(bare_soil(a)[inner].mean()),
     )
 
 
@@ -162,6 +172,9 @@ class LookLimits:
     paving_length_m: float = 30.0
     paving_ratio: float = 4.0
     least_score: float = 0.5
+    concrete_chroma: float = 20.0  # toned onto a brown survey, concrete turns greenish: 15 to 17 (fort_collins)
+    concrete_light: float = 45.0
+    dark: float = 38.0
 
 
 HOLDS: tuple[tuple[Kind, Callable[[Look, LookLimits], bool], Callable[[Look, LookLimits], str]], ...] = (
@@ -242,4 +255,23 @@ def judge(f: Look, *, appeared: bool, limits: LookLimits) -> Judgement:
             reasons,
             f"weak_evidence: 无高程佐证且可信度低 / score {score:.2f} without heights (limit {limits.least_score:.2f})",
         )
-    return Judgement(Kind.IMAGE_CHANGE if appeared else Kind.DEMOLISHED, score, reasons, None)
+    kind, why = kind_of(f, appeared=appeared, limits=limits)
+    return Judgement(kind, score, (why, *reasons) if why else reasons, None)
+
+
+def kind_of(f: Look, *, appeared: bool, limits: LookLimits) -> tuple[Kind, str]:
+    """What an even surface with straight edges is, and in words what says so: concrete laid on bare earth is a foundation or floor."""
+    if not appeared:
+        if f.other_soil > 0.6 and (f.soil > 0.6 or f.lightness < limits.dark):
+            return (
+                Kind.EARTHWORK,
+                "原为裸土或坑槽，现为裸土：土方 / soil or a dark pit before and soil now: earth moved, nothing pulled down",
+            )
+        return Kind.DEMOLISHED, ""
+    grey = math.hypot(f.hue_a, f.hue_b) < limits.concrete_chroma and f.hue_b > -4.0 and f.lightness > limits.concrete_light
+    if grey and f.other_soil > 0.6:
+        return Kind.FOUNDATION, (
+            "裸土上新出现灰色平整硬化面：疑似基础、底板（建设阶段：基础），无高程不能排除平屋顶 / "
+            "an even grey slab where bare soil was: a foundation or floor (stage: foundation); without heights a flat roof is not ruled out"
+        )
+    return Kind.IMAGE_CHANGE, ""

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     EXTENSION = "extension"  # 扩建
     SHED_OR_CONTAINER = "shed_or_container"  # 棚、箱房
     DEMOLISHED = "demolished"  # 拆除
+    FOUNDATION = "foundation"  # 地基: a slab or low walls, the first stage of a building
     EARTHWORK = "earthwork"  # 填挖、堆料
     VEGETATION = "vegetation"
     VEHICLE = "vehicle"

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from shapely import STRtree
 
-from change_detect import appearance
+from change_detect import appearance, soil
 from change_detect.align import SurveyPair
 from change_detect.appearance import AppearanceRule, LookLimits
 from change_detect.candidate import Candidate, measured, outline_of, stable_id
@@ -58,6 +58,7 @@ class GeometryImage:
             found += self._earth(pair, found)
         else:
             found = self._looks(pair)
+            found += _apart(soil.earthworks(pair, tile_cells=self.tile_cells, progress=self.progress), found)
         return tuple(sorted(found, key=lambda c: (c.suppressed is not None, -c.score, c.id)))
 
     def _earth(self, pair: SurveyPair, known: list[Candidate]) -> list[Candidate]:
@@ -165,6 +166,12 @@ class GeometryImage:
                 row = measured(**asdict(seen), appeared=channel == 0, **of_pair(pair, grid))
                 candidates.append(_stated(pair, grid, window, body, verdict, None, row))
         return candidates
+
+
+def _apart(earth: list[Candidate], known: list[Candidate]) -> list[Candidate]:
+    """Earth that is no part of a shown even surface: of what is seen twice the one with straight edges is the better witness."""
+    shown = [c.outline for c in known if c.suppressed is None]
+    return [e for e in earth if sum(e.outline.intersection(s).area for s in shown if s.intersects(e.outline)) < 0.3 * e.area_m2]
 
 
 def of_pair(pair: SurveyPair, grid: Grid) -> Mapping[str, float]:

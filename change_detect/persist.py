@@ -118,7 +118,7 @@ class Presence:
 def stage_of(candidate: Candidate, height_m: float | None) -> Stage:
     """How far a building of this height over its old ground is: low is a foundation, high and rough walls, high and even a roof."""
     low = height_m is not None and height_m < FOUNDATION_M
-    if low or candidate.kind is Kind.EARTHWORK:
+    if low or candidate.kind in {Kind.FOUNDATION, Kind.EARTHWORK}:
         return Stage.FOUNDATION
     return Stage.WALLS if (candidate.suppressed or "").startswith(RAGGED) else Stage.ROOF
 

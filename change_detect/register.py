@@ -13,11 +13,12 @@ from datetime import date
 from enum import StrEnum
 
 from shapely import STRtree
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon
 from shapely.ops import unary_union
 from shapely.validation import explain_validity
 
 from change_detect.candidate import Candidate, Kind
+from change_detect.corridor import INNER_M, OUTER_M, Alert
 from change_detect.errors import ChangeError
 
 HEIGHT_SIGMA_M = 0.15
@@ -35,6 +36,7 @@ class EntryKind(StrEnum):
     PARCEL = "parcel"  # 宗地
     SITE = "site"  # 在建工地（有证）
     LEDGER = "ledger"  # 历史存量台账
+    CORRIDOR = "corridor"  # 管道保护带, 石油天然气管道保护法 30, 35: an axis with its widths, see `corridor`
 
     @property
     def is_permit(self) -> bool:
@@ -51,6 +53,7 @@ ENTRY_TEXT: dict[EntryKind, tuple[str, str]] = {
     EntryKind.PARCEL: ("宗地", "parcel"),
     EntryKind.SITE: ("在建工地", "site under licence"),
     EntryKind.LEDGER: ("存量台账", "ledger entry"),
+    EntryKind.CORRIDOR: ("管道保护带", "pipeline corridor"),
 }
 
 _STANDS_ON = frozenset({Kind.ROOF_ADDITION, Kind.EXTENSION})
@@ -63,7 +66,8 @@ class Entry:
     """One entry: outline in the area's metric frame; limits None where it sets none; valid from/to None: open.
 
     `area_limit_m2` limits the ground covered, `height_limit_m` the height over the ground; of a ledger entry they are what was measured.
-    `ref` is what whoever keeps the register knows it by, where that is not its number.
+    `ref` is what whoever keeps the register knows it by, where that is not its number. A corridor has an `axis` with its widths on either
+    side, the chainage it starts at and whom to call; its outline is the outer width.
     """
 
     id: str
@@ -76,8 +80,23 @@ class Entry:
     valid_to: date | None = None
     holder: str = ""
     ref: str = ""
+    axis: LineString | MultiLineString | None = None
+    inner_m: float | None = None
+    outer_m: float | None = None
+    start_m: float | None = None
+    contact: str = ""
 
     def __post_init__(self) -> None:
+        if (self.kind is EntryKind.CORRIDOR) != (self.axis is not None):
+            raise ChangeError(
+                f"{self.id}：管道保护带需要线状图形（管道中心线），其余登记需要面状图形 / "
+                f"{self.id}: a corridor is drawn as a line (the pipeline's axis), everything else as a polygon"
+            )
+        if self.axis is not None and not 0 < (self.inner_m or INNER_M) <= (self.outer_m or OUTER_M) <= 2000:
+            raise ChangeError(
+                f"{self.id}：保护带宽度 {self.inner_m}/{self.outer_m} 米不成立：内侧应大于 0 且不大于外侧 / "
+                f"{self.id}: widths of {self.inner_m} and {self.outer_m} m do not hold: the inner one is over 0 and within the outer"
+            )
         if self.outline.is_empty or not self.outline.is_valid:
             raise ChangeError(f"register entry {self.id}: its outline is broken ({explain_validity(self.outline)}); draw it anew")
         if self.kind is EntryKind.TEMPORARY_PERMIT and self.valid_to is None:
@@ -139,14 +158,20 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Everything the register says about one candidate, the largest share first."""
+    """Everything the register says about one candidate, the largest share first; `alert` when it lies in a pipeline's corridor."""
 
     labels: tuple[Label, ...] = ()
     held: Held | None = None
+    alert: Alert | None = None
 
     def told(self, candidate: Candidate) -> Candidate:
-        """The candidate with a reason per label, and held back where an entry explains it; what held it already stays first."""
+        """The candidate with a reason per label, and held back where an entry explains it; what held it already stays first.
+
+        In a pipeline's corridor nothing explains works: what has an alert is shown, and the alert is its first reason.
+        """
         texts = tuple(label.text for label in self.labels)
+        if self.alert is not None:
+            return replace(candidate, reasons=(self.alert.text, *candidate.reasons, *texts), suppressed=None)
         held = self.held.text if self.held is not None else None
         if not texts and held is None:
             return candidate

@@ -33,6 +33,10 @@ class Limits:
     shed_m2: float = 30.0
     shed_m: float = 3.2
     earth_area_m2: float = 50.0
+    earth_rough_m: float = 0.20  # heaps and tracks stay below, crowns are above
+    dug_m: float = 0.3
+    foundation_m: float = 1.2
+    foundation_m2: float = 30.0
 
 
 RAGGED = "not_a_structure"
@@ -173,6 +177,10 @@ HOLDS: tuple[_Hold, ...] = (
 """First match wins."""
 
 
+_NOT_OF_EARTH = frozenset({"leaves", "ragged", "vehicle"})
+"""What earth is let off: a heap is no plane, and a meadow that was dug up was green."""
+
+
 EVIDENCE: tuple[tuple[str, float, Callable[[Features], float]], ...] = (
     ("height", 0.25, lambda f: (f.gain_m - 1.0) / 1.5),
     ("planar", 0.25, lambda f: (f.planar - 0.4) / 0.4),
@@ -199,18 +207,38 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
         f"周边 {f.road:.0%} 为灰色铺装，颜色变化 {f.colour:.0f} / ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
         "可信度构成 / score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
+    earth = kind is Kind.EARTHWORK and earthen(f, limits, rose=rose)
     for hold in HOLDS:
+        if earth and hold.name in _NOT_OF_EARTH:
+            continue
         if hold.when(f, limits, sigma_xy_m):
             return Judgement(hold.kind, score, reasons, hold.says(f, limits))
     return Judgement(kind, score, reasons, None)
 
 
+def dug(f: Features, limits: Limits) -> bool:
+    """Whether the lower of the two surfaces lies below the ground around: a pit that was dug, or one that was filled.
+
+    What is pulled down ends at the ground; so this tells excavation from demolition, however deep and steep it is.
+    """
+    return f.stood_m < -limits.dug_m
+
+
+def earthen(f: Features, limits: Limits, *, rose: bool) -> bool:
+    """Earth in a quantity that matters, and nothing that leaves could be: what is no plane is no roof, but it may be a pit or a fill."""
+    green_now = f.green_after if rose else f.green_before  # `measure` calls the lower surface the earlier one
+    shaped = dug(f, limits) or (f.steep < 0.5 and f.gain_m < 3.0)
+    return shaped and f.area_m2 >= limits.earth_area_m2 and f.rough_m < limits.earth_rough_m and green_now < limits.leaf_green
+
+
 def kind_of(f: Features, *, rose: bool, limits: Limits) -> Kind:
     """The table of kinds, top to bottom."""
-    if f.steep < 0.5 and f.gain_m < 3.0:  # a structure ends in a wall, earth ends in a slope
+    if dug(f, limits) or (f.steep < 0.5 and f.gain_m < 3.0):  # a structure ends in a wall, earth ends in a slope
         return Kind.EARTHWORK
     if not rose:
         return Kind.DEMOLISHED
+    if f.gain_m < limits.foundation_m and f.area_m2 >= limits.foundation_m2 and f.stood_m < 1.0 and f.beside_high <= 0.15:
+        return Kind.FOUNDATION  # flat, low and with upright sides: a slab or the first courses
     if f.stood_m > limits.high_m and f.stood_rough_m < 2 * limits.roof_rough_m:
         return Kind.ROOF_ADDITION
     if f.beside_high > 0.15:

@@ -97,6 +97,17 @@ class Colours:
         return Colours(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.float32), valid)
 
 
+def bare_soil(colours: Colours) -> Mask:
+    """Cells of the colours that bare earth has, from loess to red clay: CIELAB hue 35 to 88 degrees, chroma over 9, neither black nor white.
+
+    Asphalt and concrete have less chroma, leaves more hue; red tiles and dry grass are like it, and are told apart by shape and texture.
+    """
+    light, a, b = (colours.lab[..., i] for i in range(3))
+    hue = np.degrees(np.arctan2(b, a))
+    soil: Mask = (np.hypot(a, b) > 9.0) & (hue > 35.0) & (hue < 88.0) & (light > 20.0) & (light < 85.0) & colours.valid
+    return soil
+
+
 LIGHTNESS_PART = 0.5
 """How much a step of lightness counts against one of chroma: shadow and exposure move lightness, seldom chroma."""
 

@@ -62,7 +62,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One claim. `outline_wgs84` in degrees; `reasons` say why it was raised, `decision` why it was kept or dropped."""
+    """One claim. `outline_wgs84` in degrees; `reasons` say why it was raised, `decision` why it was kept or dropped.
+
+    `urgency` is 0 for what waits its turn; 1 to 3 (at once) for works near a pipeline, which come before everything else.
+    """
 
     id: FindingId
     number: str
@@ -86,6 +89,7 @@ class Finding:
     leased_by: str | None = None
     leased_until: datetime | None = None
     sightings: int = 1
+    urgency: int = 0
     version: int = 0
 
     def __post_init__(self) -> None:

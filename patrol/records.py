@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon
 
 from geo.frames import LonLat
 from imagery.reasons import Reason
@@ -227,6 +227,25 @@ class RegisterEntry:
     height_limit_m: float | None = None
     valid_from: date | None = None
     valid_to: date | None = None
+    axis: LineString | MultiLineString | None = None  # of a pipeline's corridor, and what belongs to it
+    inner_m: float | None = None
+    outer_m: float | None = None
+    start_m: float | None = None
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Third-party works near a pipeline: what, in which band, how far from the axis, from which chainage to which, how urgent."""
+
+    work: str  # excavation, fill, machine, structure, disturbed
+    band: str  # inner, outer
+    distance_m: float
+    from_m: float
+    to_m: float
+    urgency: int  # 3 at once, 2 today, 1 watch
+    depth_m: float | None = None
+    volume_m3: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +295,7 @@ class FindingLabel:
     made_at: datetime
     held: str | None = None
     comparison_id: str | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon
 
+from change_detect.corridor import INNER_M, OUTER_M, chainage
 from change_detect.errors import ChangeError
 from change_detect.register import ENTRY_TEXT, Entry, EntryKind
+from geo.frames import LonLat, metric_frame
 from patrol.rules import SHIPPED
 from patrol.settings import Settings
 
@@ -88,12 +90,12 @@ def entry(
     file: str,
     number: int,
     row: Mapping[str, Any],
-    outline: Polygon | MultiPolygon,
+    shape: Polygon | MultiPolygon | LineString | MultiLineString,
     columns: Mapping[str, str],
     kinds: Mapping[str, EntryKind],
     kind: str | None,
 ) -> Entry:
-    """One row as an entry, its outline in WGS 84; `kind` is what the whole file holds. Raises RegisterRefused."""
+    """One row as an entry, its outline or axis in WGS 84; `kind` is what the whole file holds. Raises RegisterRefused."""
     where_zh, where_en = f"{file} 第 {number} 个图斑", f"{file}, feature {number}"
 
     def text(wanted: str) -> str:
@@ -114,6 +116,12 @@ def entry(
             f"{where_en}: kind {said!r} is none of {choices_en}; say what the file holds with --kind.",
         )
     try:
+        inner, outer = _number(text("inner_m")), _number(text("outer_m"))
+        axis, outline = (None, shape) if isinstance(shape, Polygon | MultiPolygon) else (shape, _beside(shape, inner, outer))
+        pipeline: dict[str, Any] = {}
+        if axis is not None:
+            pipeline = {"axis": axis, "contact": text("contact"), "start_m": _chainage(text("start_station"))}
+            pipeline |= {"inner_m": inner or min(INNER_M, outer or INNER_M), "outer_m": outer or max(OUTER_M, inner or OUTER_M)}
         area = _number(text("area_limit_m2")) or _number(text("floor_area_m2"))
         return Entry(
             id=text("id") or f"{Path(file).stem}-{number}",
@@ -125,10 +133,27 @@ def entry(
             height_limit_m=_number(text("height_limit_m")),
             valid_from=_date(row.get(columns.get("valid_from", "")), text("valid_from")),
             valid_to=_date(row.get(columns.get("valid_to", "")), text("valid_to")),
+            **pipeline,
         )
     except (ChangeError, ValueError) as err:
         zh, _, en = str(err).partition(" / ")
         raise RegisterRefused(f"{where_zh}：{zh}", f"{where_en}: {en or zh}") from err
+
+
+def _beside(axis: LineString | MultiLineString, inner_m: float | None, outer_m: float | None) -> Polygon | MultiPolygon:
+    """The ground within the outer width of an axis, both WGS 84."""
+    middle = axis.representative_point()
+    frame = metric_frame(LonLat(lon_deg=middle.x, lat_deg=middle.y))
+    return frame.to_degrees(frame.to_metres(axis).buffer(max(outer_m or OUTER_M, inner_m or INNER_M), quad_segs=4))
+
+
+def _chainage(text: str) -> float | None:
+    if not text or text in _LONG_TERM:
+        return None
+    try:
+        return chainage(_UNIT.sub("", text))
+    except ValueError as err:
+        raise ValueError(f"“{text}”不是桩号，请写 K12+300 / {text!r} is no chainage; write K12+300") from err
 
 
 def _number(text: str) -> float | None:

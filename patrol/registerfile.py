@@ -1,6 +1,6 @@
-"""A file of permits, parcels, sites or ledger entries, read whole or not at all: encoding, columns, dates, outlines, datum.
+"""A file of permits, parcels, sites, ledger entries or pipeline axes, read whole or not at all: encoding, columns, dates, outlines, datum.
 
-GeoPackage, Shapefile (UTF-8 or GBK, with or without .cpg; also zipped) and GeoJSON. Every guess is a note in both languages; every fault
+GeoPackage, Shapefile (UTF-8 or GBK, with or without .cpg; also zipped), GeoJSON and KML. Every guess is a note in both languages; every fault
 is a RegisterRefused that names file, feature, column and what to do.
 """
 
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pyogrio
 import shapely
-from shapely.geometry import MultiPolygon, Polygon
+from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity, make_valid
 
+from change_detect.corridor import merged
 from change_detect.register import Entry
 from geo import reading
 from geo.errors import GeoError
@@ -30,7 +31,13 @@ from patrol.dbf import encoding_of
 from patrol.registercolumns import RegisterRefused, entry, kinds_of, lists, match, unique
 from patrol.settings import Settings
 
-FORMATS: Mapping[str, str] = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "ESRI Shapefile"}
+FORMATS: Mapping[str, str] = {
+    ".gpkg": "GPKG",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".shp": "ESRI Shapefile",
+    ".kml": "LIBKML",
+}
 """Suffix → GDAL driver: no other driver is ever tried, since a file chooses its driver by content otherwise."""
 MOST_FEATURES = 500_000
 _MOST_ZIP_BYTES = 1_000_000_000
@@ -67,7 +74,7 @@ def read(
 
     Args:
         settings: where an installation's own tables of column names stand (`config/register_columns.csv`, `register_kinds.csv`).
-        path: .gpkg, .geojson, .shp (its .dbf beside it) or a .zip of one of them.
+        path: .gpkg, .geojson, .kml, .shp (its .dbf beside it) or a .zip of one of them.
         ground: the areas under watch, WGS 84, that the file must be about.
         kind: what all entries are, where the file has no column for it.
         datum: wgs84, cgcs2000, gcj02, bd09 or EPSG:code, where the file does not say or says wrong.
@@ -84,14 +91,14 @@ def read(
         table, said = _table(inner, layer, notes)
     names = list(table.columns.drop("geometry"))
     found = match(lists(settings, "register_columns.csv", "field"), names, columns or {}, called)
-    shapes = [_polygon(called, n, shape, notes) for n, shape in enumerate(table["geometry"], start=1)]
+    shapes = [_whole(called, n, shape, notes) for n, shape in enumerate(table["geometry"], start=1)]
     judged = _datum(called, shapes, ground, said, datum)
     assert judged.reading is not None
     notes.append(Reason("datum_guessed" if judged.guessed else "datum", judged.note_zh, judged.note_en))
     kinds = kinds_of(settings)
     entries = []
     for number, (row, moved) in enumerate(zip(table.to_dict("records"), judged.reading.move(shapes), strict=True), start=1):
-        outline = _polygon(called, number, moved, notes)  # a step of datums may tear what was whole by a hair
+        outline = _whole(called, number, moved, notes)  # a step of datums may tear what was whole by a hair
         entries.append(entry(called, number, row, outline, found, kinds, kind))
     unique(called, entries)
     if "floor_area_m2" in found and "area_limit_m2" not in found:
@@ -193,11 +200,16 @@ def _looks_right(path: Path, suffix: str) -> None:
     """GDAL opens by content, and some of its formats read other files: what does not begin as its name says is never given to it."""
     with path.open("rb") as file:
         head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    begins = {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a"}.get(suffix, b"{")
+    begins = {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".kml": b"<"}.get(suffix, b"{")
     if not head.startswith(begins):
         raise RegisterRefused(
             f"{path.name}：内容不是 {FORMATS[suffix]}，文件可能已损坏或被改名。",
             f"{path.name}: its content is no {FORMATS[suffix]}; it may be damaged or renamed.",
+        )
+    if suffix == ".kml" and any(word in path.read_bytes() for word in (b"<!DOCTYPE", b"<!ENTITY")):
+        raise RegisterRefused(
+            f"{path.name}：KML 中含有 DOCTYPE/ENTITY 声明，为安全起见不予打开，请重新导出。",
+            f"{path.name}: declares a DOCTYPE or entities, which is not opened for safety; export it anew.",
         )
 
 
@@ -236,20 +248,26 @@ def _encoding(path: Path, notes: list[Reason]) -> str | None:
     return found.codec
 
 
-def _polygon(name: str, number: int, shape: BaseGeometry | None, notes: list[Reason]) -> Polygon | MultiPolygon:
+def _whole(
+    name: str, number: int, shape: BaseGeometry | None, notes: list[Reason]
+) -> Polygon | MultiPolygon | LineString | MultiLineString:
+    """An outline that does not cross itself, or a pipeline's axis in as few pieces as it has."""
     if shape is None or shape.is_empty:
         raise RegisterRefused(
             f"{name} 第 {number} 个图斑没有图形，未导入任何内容。",
             f"{name}, feature {number}: has no outline; nothing was imported.",
         )
-    if not isinstance(shape, Polygon | MultiPolygon):
-        raise RegisterRefused(
-            f"{name} 第 {number} 个图斑是 {shape.geom_type}，登记需要面状图形。",
-            f"{name}, feature {number}: is a {shape.geom_type}; a register holds polygons.",
-        )
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         raise RegisterRefused(
             f"{name} 第 {number} 个图斑坐标无效。", f"{name}, feature {number}: has coordinates that are no numbers."
+        )
+    axis = merged(shape)
+    if axis is not None and axis.length > 0:
+        return axis
+    if not isinstance(shape, Polygon | MultiPolygon):
+        raise RegisterRefused(
+            f"{name} 第 {number} 个图斑是 {shape.geom_type}，登记需要面状图形（管道保护带为线状）。",
+            f"{name}, feature {number}: is a {shape.geom_type}; a register holds polygons, and lines for pipelines.",
         )
     if shape.is_valid:
         return shape

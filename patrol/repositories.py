@@ -151,14 +151,14 @@ def search_cases(session: Session, wanted: CaseFilter, *, limit: int = 100, offs
 def search_findings(
     session: Session, wanted: CaseFilter, *, limit: int = 100, offset: int = 0
 ) -> tuple[tuple[Finding, ...], int]:
-    """Findings that fit, the surest first, and how many there are in all."""
+    """Findings that fit, the most urgent first, then the surest, and how many there are in all."""
     conditions: list[ColumnElement[bool]] = []
     for column, value in ((FindingRow.area_id, wanted.area_id), (FindingRow.town, wanted.town)):
         if value is not None:
             conditions.append(column == value)
     if wanted.states:
         conditions.append(FindingRow.state.in_(wanted.states))
-    order = (FindingRow.score.desc(), FindingRow.found_at)
+    order = (FindingRow.urgency.desc(), FindingRow.score.desc(), FindingRow.found_at)
     found = findings.where(session, *conditions, box=wanted.box, order=order, limit=limit, offset=offset)
     return found, findings.count(session, *conditions, box=wanted.box)
 

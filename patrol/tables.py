@@ -271,6 +271,7 @@ class FindingRow(Shaped, Base):
     leased_by: Mapped[str | None]
     leased_until: Mapped[datetime | None]
     sightings: Mapped[int]
+    urgency: Mapped[int] = mapped_column(index=True)
     version: Mapped[int]
 
 
@@ -416,6 +417,11 @@ class RegisterEntryRow(Shaped, Base):
     height_limit_m: Mapped[float | None]
     valid_from: Mapped[date | None]
     valid_to: Mapped[date | None]
+    axis: Mapped[BaseGeometry | None]  # of a pipeline's corridor
+    inner_m: Mapped[float | None]
+    outer_m: Mapped[float | None]
+    start_m: Mapped[float | None]
+    contact: Mapped[str]
 
 
 class FindingLabelRow(Base):
@@ -434,6 +440,7 @@ class FindingLabelRow(Base):
     zh: Mapped[str]
     en: Mapped[str]
     held: Mapped[str | None]
+    watch: Mapped[Json | None]  # third-party works near a pipeline
     judged_on: Mapped[date]
     made_at: Mapped[datetime]
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -30,8 +31,7 @@ from patrol.wiring import workplace
 NAME = "fort_collins"
 GSD_M = 0.146
 _CENTRE = LonLat(lon_deg=-105.077, lat_deg=40.549)
-_STRUCTURES = (Kind.NEW_BUILDING, Kind.ROOF_ADDITION, Kind.EXTENSION, Kind.SHED_OR_CONTAINER, Kind.IMAGE_CHANGE)
-_EARTH = (Kind.EARTHWORK,)
+_STRUCTURES = (Kind.NEW_BUILDING, Kind.ROOF_ADDITION, Kind.EXTENSION, Kind.SHED_OR_CONTAINER, Kind.FOUNDATION, Kind.IMAGE_CHANGE)
 
 
 def rows(folder: Path) -> list[Row]:
@@ -46,16 +46,19 @@ def rows(folder: Path) -> list[Row]:
     quiet, _ = _compared(root, folder / "quiet", "2023-09-26", "2023-10-14")
     large = [c for c in _shown(quiet) if c.area_m2 >= 20 and c.kind in _STRUCTURES]
     works, _ = _compared(root, folder / "works", "2023-10-25", "2023-12-08")
-    earth = [c for c in _shown(works) if c.kind in _EARTH]
+    named = Counter(c.kind for c in _shown(works))
+    elsewhere = [c for c in shown if c not in on_roof]
     a, b, c = (f"{NAME} {d}" for d in ("2023-12-08 to 2024-03-12", "2023-09-26 to 2023-10-14", "2023-10-25 to 2023-12-08"))
     return [
         Row("new roof: IoU with the coarse mark", a, round(iou(whole, roof), 3), "", "higher", 0.6),
         Row("new roof: part of it covered", a, round(whole.intersection(roof).area / roof.area, 3), "", "higher"),
-        Row("candidates elsewhere", a, len(shown) - len(on_roof), "", "lower"),
+        Row("candidates elsewhere", a, len(elsewhere), "", "lower"),
+        Row("of these earthwork", a, sum(c.kind is Kind.EARTHWORK for c in elsewhere), "", "lower"),
         Row("structures of 20 m2 or more reported where nothing was built", b, len(large), "", "lower", 0),
         Row("candidates shown", b, len(_shown(quiet)), "", "lower"),
-        Row("candidates named as earthwork", c, len(earth), "", "higher", 1),
-        Row("candidates named otherwise", c, len(_shown(works)) - len(earth), "", "lower"),
+        Row("candidates named as earthwork", c, named[Kind.EARTHWORK], "", "higher", 1),
+        Row("candidates named as foundations", c, named[Kind.FOUNDATION], "", "higher", 1),
+        Row("candidates named otherwise", c, named.total() - named[Kind.EARTHWORK] - named[Kind.FOUNDATION], "", "lower"),
     ]
 
 

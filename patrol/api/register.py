@@ -11,12 +11,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from change_detect.corridor import station
 from change_detect.register import ENTRY_TEXT, EntryKind
 from patrol import records, registry, repositories
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import Registrar, Viewer, Work
-from patrol.pipeline import overlaying, registering
+from patrol.pipeline import overlaying, registering, watching
 from patrol.registerfile import FORMATS
 
 router = APIRouter(prefix="/api", tags=["register"])
@@ -58,7 +59,7 @@ class RegisterVersionOut(wire.Wire):
 
 
 class RegisterEntryOut(wire.Wire):
-    """One permit, parcel, site or ledger entry, WGS 84."""
+    """One permit, parcel, site, ledger entry or corridor (its outline is the outer width), WGS 84."""
 
     id: str
     number: str
@@ -90,6 +91,24 @@ class FindingLabelOut(wire.Wire):
     source: str
     version: int
     version_state: Literal["current", "replaced", "withdrawn"]
+
+
+class CorridorOut(wire.Wire):
+    """管道保护带: a pipeline's axis with its bands, WGS 84, and whom to call."""
+
+    id: str
+    number: str
+    name: str
+    holder: str
+    contact: str
+    inner_m: float
+    outer_m: float
+    start: str
+    valid_from: date | None
+    valid_to: date | None
+    axis: wire.Geometry
+    inner: wire.Geometry
+    outer: wire.Geometry
 
 
 class RegisterMove(wire.Wire):
@@ -133,7 +152,7 @@ async def import_register(
     request: Request,
     work: Work,
     user: Registrar,
-    name: Annotated[str, Query(max_length=200, description="the file's own name: .gpkg, .geojson, or .zip of a Shapefile")],
+    name: Annotated[str, Query(max_length=200, description="the file's own name: .gpkg, .geojson, .kml, or .zip of a Shapefile")],
     source: Annotated[str | None, Query(max_length=200, description="the version before it in this source is replaced")] = None,
     kind: Annotated[str | None, Query(max_length=50, description="what the whole file holds, without a column for it")] = None,
     datum: Annotated[str | None, Query(max_length=50, description="wgs84, cgcs2000, gcj02, bd09, EPSG:4549")] = None,
@@ -146,8 +165,8 @@ async def import_register(
         raise rim.Problem(
             422,
             "register",
-            f"{plain}：请上传 .gpkg、.geojson，或包含 .shp/.shx/.dbf/.prj 的 .zip。",
-            f"{plain}: send .gpkg, .geojson, or a .zip with .shp, .shx, .dbf and .prj.",
+            f"{plain}：请上传 .gpkg、.geojson、.kml，或包含 .shp/.shx/.dbf/.prj 的 .zip。",
+            f"{plain}: send .gpkg, .geojson, .kml, or a .zip with .shp, .shx, .dbf and .prj.",
         )
     with TemporaryDirectory(prefix="register-", dir=_room(work.settings.home)) as folder:
         path = Path(folder) / f"given{suffix}"
@@ -215,6 +234,32 @@ def relabel(area_id: str, work: Work, user: Registrar) -> RelabelOut:
     """Look at an area's open findings again under the register of today."""
     done = overlaying.relabel(work, area_id, by=user.id)
     return RelabelOut(looked_at=done.looked_at, held=list(done.held), back=list(done.back))
+
+
+@router.get("/areas/{area_id}/corridors", operation_id="list_corridors")
+def list_corridors(area_id: str, work: Work, _: Viewer) -> list[CorridorOut]:
+    """Corridors of pipelines that touch an area, in the current versions of the register."""
+    with work.database.read() as session:
+        area = repositories.areas.get(session, area_id)
+        found = watching.corridors_of(session, area)
+    return [
+        CorridorOut(
+            id=c.ref,
+            number=c.id,
+            name=c.name,
+            holder=c.holder,
+            contact=c.contact,
+            inner_m=c.inner_m,
+            outer_m=c.outer_m,
+            start=station(c.start_m),
+            valid_from=c.valid_from,
+            valid_to=c.valid_to,
+            axis=rim.geometry(area.frame.to_degrees(c.axis)),
+            inner=rim.geometry(area.frame.to_degrees(c.axis.buffer(c.inner_m, quad_segs=4))),
+            outer=rim.geometry(area.frame.to_degrees(c.axis.buffer(c.outer_m, quad_segs=4))),
+        )
+        for c in found
+    ]
 
 
 @router.get("/findings/{finding_id}/register", operation_id="finding_register")

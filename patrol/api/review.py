@@ -62,9 +62,14 @@ def compare(area_id: str, body: wire.Compare, work: Work, user: Comparer) -> wir
 
 @router.get("/findings", operation_id="list_findings")
 def list_findings(
-    work: Work, _: Viewer, area: str | None = None, comparison: str | None = None, state: str | None = None
+    work: Work,
+    _: Viewer,
+    area: str | None = None,
+    comparison: str | None = None,
+    state: str | None = None,
+    watch: Literal["pipeline"] | None = None,
 ) -> list[wire.FindingOut]:
-    """Findings, the surest first."""
+    """Findings, the most urgent first (works near pipelines, which `watch` asks for alone), then the surest."""
     states = tuple(s for s in (state or "").split(",") if s in set(FindingState))
     with work.database.read() as session:
         found, _all = repositories.search_findings(session, repositories.CaseFilter(states=states, area_id=area), limit=2000)
@@ -72,6 +77,8 @@ def list_findings(
         if comparison is not None:
             wanted = {c.finding_id for c in repositories.candidates_of(session, comparison)}
             out = [f for f in out if f.id in wanted]
+    if watch is not None:
+        out = [f for f in out if f.watch is not None]
     return out
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from airspace.clearance import Clearance
 from airspace.errors import AirspaceError
+from change_detect.corridor import BAND_TEXT, URGENCY_TEXT, WORK_TEXT, Band, Work, stations
 from change_detect.errors import ChangeError
 from dispatch import texts, workflow
 from dispatch.actor import Actor
@@ -30,7 +31,7 @@ from geo.errors import GeoError
 from geo.frames import Frame
 from imagery.errors import ImageryError
 from imagery.reasons import Reason, read_all
-from patrol import records, repositories, tiles, tileversions
+from patrol import records, registry, repositories, tiles, tileversions
 from patrol.api import schemas as wire
 from patrol.auth import AuthError, Permission, User, users
 from patrol.blobs import BlobDamaged, BlobError
@@ -279,6 +280,35 @@ def finding(session: Session, value: Finding) -> wire.FindingOut:
         before_on=_day(session, value.before_survey),
         after_on=_day(session, value.after_survey),
         evidence=len(repositories.evidence_of(session, "finding", value.id)),
+        urgency=value.urgency,
+        watch=watched(session, value.id) if value.urgency else None,
+    )
+
+
+def watched(session: Session, finding_id: str) -> wire.WatchOut | None:
+    """What a pipeline's corridor says of a finding."""
+    label = next((found for found in registry.labels_of(session, finding_id) if found.watch is not None), None)
+    if label is None or label.watch is None:
+        return None
+    entry, seen = registry.entries.get(session, label.entry_id), label.watch
+    pairs = (WORK_TEXT[Work(seen.work)], BAND_TEXT[Band(seen.band)], URGENCY_TEXT[seen.urgency])
+    work_text, band_text, urgency_text = (wire.Text2(zh=zh, en=en) for zh, en in pairs)
+    return wire.WatchOut.model_validate(
+        {
+            "corridor": " ".join(dict.fromkeys(p for p in (entry.number, entry.name) if p)),
+            "holder": entry.holder,
+            "contact": entry.contact,
+            "work": seen.work,
+            "work_text": work_text,
+            "band": seen.band,
+            "band_text": band_text,
+            "distance_m": seen.distance_m,
+            "station": stations(seen.from_m, seen.to_m),
+            "depth_m": seen.depth_m,
+            "volume_m3": seen.volume_m3,
+            "urgency": seen.urgency,
+            "urgency_text": urgency_text,
+        }
     )
 
 

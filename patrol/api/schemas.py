@@ -190,6 +190,24 @@ class ComparisonOut(Wire):
 FindingState = Literal["detected", "suppressed", "triage", "confirmed", "rejected", "needs_imagery", "duplicate"]
 
 
+class WatchOut(Wire):
+    """第三方施工: works within a pipeline's corridor; `urgency` 3 at once, 2 today, 1 watch."""
+
+    corridor: str = Field(description="its number and name")
+    holder: str
+    contact: str
+    work: Literal["excavation", "fill", "machine", "structure", "disturbed"]
+    work_text: Text2
+    band: Literal["inner", "outer"]
+    band_text: Text2
+    distance_m: float
+    station: str = Field(description="K1+230, or from one stake to another")
+    depth_m: float | None
+    volume_m3: float | None
+    urgency: int
+    urgency_text: Text2
+
+
 class FindingOut(Wire):
     """疑似违建线索 (图斑)."""
 
@@ -212,6 +230,8 @@ class FindingOut(Wire):
     before_on: date | None
     after_on: date | None
     evidence: int
+    urgency: int
+    watch: WatchOut | None
 
 
 class FindingDecision(Wire):

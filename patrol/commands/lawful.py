@@ -11,7 +11,7 @@ from patrol import terminal
 from patrol.commands.shell import BY, Json, opened
 from patrol.terminal import say, table
 
-register_app = typer.Typer(help="合法与管控底图 register: permits, parcels, sites, ledger", no_args_is_help=True)
+register_app = typer.Typer(help="合法与管控底图 register: permits, parcels, sites, ledger, pipelines", no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="id of a version, or SOURCE for its current one")]
 Why = Annotated[str, typer.Option(help="why; it goes on record")]
@@ -19,14 +19,14 @@ Why = Annotated[str, typer.Option(help="why; it goes on record")]
 
 @register_app.command("import")
 def register_import(
-    file: Annotated[Path, typer.Argument(help=".gpkg, .shp (GBK or UTF-8), .geojson, or a .zip of one of them")],
+    file: Annotated[Path, typer.Argument(help=".gpkg, .shp (GBK or UTF-8), .geojson, .kml, or a .zip of one of them")],
     source: Annotated[
         str | None, typer.Option(help="name of the series; its current version is replaced (default: the file's name)")
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="what the file holds, where no column says: 建设工程规划许可, 乡村建设规划许可, 临时建设许可, 宗地, 在建工地, 存量台账"
+            help="what the file holds, where no column says: 建设工程规划许可, 乡村建设规划许可, 临时建设许可, 宗地, 在建工地, 存量台账, 管道保护带"
         ),
     ] = None,
     datum: Annotated[
@@ -38,7 +38,7 @@ def register_import(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Permits, parcels, sites or ledger entries of a file, whole or not at all; the version before it stays, replaced."""
+    """Permits, parcels, sites, ledger entries or pipeline axes of a file, whole or not at all; the version before it stays, replaced."""
     from patrol.pipeline import registering
 
     columns = {}

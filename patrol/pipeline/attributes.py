@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from change_detect.corridor import BAND_TEXT, URGENCY_TEXT, WORK_TEXT, Band, Work, stations
 from change_detect.register import EntryKind
 from dispatch import texts
 from dispatch.finding import Finding, FindingState
@@ -123,6 +124,20 @@ def _same(place: LonLat) -> LonLat:
     return place
 
 
+def _watch(plot: Plot) -> tuple[records.Watch, records.RegisterEntry] | None:
+    return next(((label.watch, entry) for label, entry in plot.labels if label.watch is not None), None)
+
+
+def _near(read: Callable[[records.Watch, records.RegisterEntry], Any]) -> Callable[[Plot], Any]:
+    """An attribute of works near a pipeline; None where there are none."""
+
+    def of(plot: Plot) -> Any:
+        found = _watch(plot)
+        return None if found is None else read(*found)
+
+    return of
+
+
 FIELDS: tuple[Field, ...] = (
     Field("number", "NUMBER", "图斑编号", "number", "", None, lambda p: p.finding.number),
     Field("kind", "KIND", "变化类型", "kind of change", "", None, _kind),
@@ -157,6 +172,22 @@ FIELDS: tuple[Field, ...] = (
     Field("area_name", "UNIT", "巡查单元", "area under watch", "", None, lambda p: p.area.name),
     Field("parcel", "PARCEL", "宗地", "parcel", "", None, _parcels),
     Field("register", "REGISTER", "底图核对", "what the register says", "", None, lambda p: "\n".join(a.zh for a, _ in p.labels)),
+    Field("watch", "WATCH", "第三方施工", "third-party works", "", None, _near(lambda w, _: WORK_TEXT[Work(w.work)][0])),
+    Field("urgency", "URGENCY", "紧急程度", "urgency", "", None, _near(lambda w, _: URGENCY_TEXT[w.urgency][0])),
+    Field("pipeline", "PIPELINE", "管道", "pipeline", "", None, _near(lambda _, e: f"{e.number} {e.name}")),
+    Field("band", "BAND", "保护带", "band of the corridor", "", None, _near(lambda w, _: BAND_TEXT[Band(w.band)][0])),
+    Field("station", "STATION", "桩号", "chainage", "", None, _near(lambda w, _: stations(w.from_m, w.to_m))),
+    Field("axis_m", "AXIS_M", "距管道轴线", "distance to the axis", "m", 1, _near(lambda w, _: w.distance_m)),
+    Field("volume_m3", "VOLUME_M3", "土方量", "earth moved", "m³", 0, _near(lambda w, _: w.volume_m3)),
+    Field(
+        "pipe_owner",
+        "PIPE_OWNER",
+        "管道单位及联系人",
+        "owner and contact",
+        "",
+        None,
+        _near(lambda _, e: f"{e.holder} {e.contact}"),
+    ),
     Field("permit", "PERMIT", "最近许可", "nearest permit", "", None, lambda p: p.permit and p.permit[0]),
     Field("permit_m", "PERMIT_M", "距最近许可", "distance to it", "m", 1, lambda p: p.permit and p.permit[1]),
     Field("held", "HELD", "抑制原因", "why it is held back", "", None, _held),

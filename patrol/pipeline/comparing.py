@@ -29,7 +29,7 @@ from imagery.cells import WORST_P95_PX, CellState, cells
 from imagery.reasons import Reason
 from imagery.residual import Residual
 from patrol import audit, records, repositories
-from patrol.pipeline import choosing, evidencing, following, overlaying
+from patrol.pipeline import choosing, evidencing, following, overlaying, watching
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -40,6 +40,7 @@ KIND_TEXT: Mapping[str, tuple[str, str]] = {
     Kind.EXTENSION: ("扩建", "extension"),
     Kind.SHED_OR_CONTAINER: ("棚、箱房", "shed or container"),
     Kind.DEMOLISHED: ("拆除", "demolished"),
+    Kind.FOUNDATION: ("地基", "foundation"),
     Kind.EARTHWORK: ("填挖、堆料", "earthwork"),
     Kind.VEGETATION: ("植被", "vegetation"),
     Kind.VEHICLE: ("车辆", "vehicle"),
@@ -76,11 +77,12 @@ def compare(
     try:
         pair = aligned(work, before, after, progress)
         found = work.detector(progress).detect(pair)
+        found += watching.laid_bare(work, area, pair, found, progress)
     except ChangeError as err:
         raise ComparisonRefused(f"{before.id} → {after.id}: {err}") from err
     residual = pair.residual
     with work.database.read() as session:
-        overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m)
+        overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m, pair=pair)
         known = following.remember(session, area, before, after)
     found = tuple(said.told(candidate) for said, candidate in zip(overlays, found, strict=True))
     gone = _gone(work, area, after, found, known.things, progress)

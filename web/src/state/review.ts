@@ -2,7 +2,7 @@
 import { computed, reactive } from "vue";
 
 import { get, post } from "../api/client";
-import type { Comparison, Decision, Evidence, Finding, FindingState, Survey } from "../api/types";
+import type { Comparison, Corridor, Decision, Evidence, Finding, FindingState, Survey } from "../api/types";
 import { both, type Key } from "../text";
 import { areas } from "./areas";
 import { note, route } from "./route";
@@ -20,7 +20,9 @@ interface Review {
   selectedId: string | null;
   hoveredId: string | null;
   evidence: Evidence[];
+  corridors: Corridor[];
   stateFilter: FindingState | "open" | "all";
+  pipelineOnly: boolean;
   minArea_m2: number;
   showSuppressed: boolean;
   deciding: boolean;
@@ -36,7 +38,9 @@ export const review = reactive<Review>({
   selectedId: null,
   hoveredId: null,
   evidence: [],
+  corridors: [],
   stateFilter: "all",
+  pipelineOnly: false,
   minArea_m2: 0,
   showSuppressed: false,
   deciding: false,
@@ -49,13 +53,14 @@ export const after = computed(() => surveyOf(comparison.value?.after_id) ?? revi
 export const selected = computed(() => review.findings.find((f) => f.id === review.selectedId) ?? null);
 export const suppressedCount = computed(() => review.findings.filter((f) => f.state === "suppressed").length);
 
-/** What list and map show, best score first. */
+/** What list and map show: works near pipelines first, then by score. */
 export const shown = computed(() =>
   review.findings
     .filter((f) => f.area_m2 >= review.minArea_m2)
     .filter((f) => (f.state === "suppressed" ? review.showSuppressed || review.stateFilter === "suppressed" : true))
     .filter((f) => passes(f.state))
-    .sort((a, b) => b.score - a.score || b.area_m2 - a.area_m2),
+    .filter((f) => !review.pipelineOnly || f.watch !== null)
+    .sort((a, b) => b.urgency - a.urgency || b.score - a.score || b.area_m2 - a.area_m2),
 );
 
 function passes(state: FindingState): boolean {
@@ -70,11 +75,14 @@ export async function openArea(id: string, wanted: { pair?: string | undefined; 
   review.selectedId = null;
   try {
     const path = { area_id: id };
-    const [surveys, comparisons] = await Promise.all([
+    const [surveys, comparisons, corridors] = await Promise.all([
       get("/api/areas/{area_id}/surveys", { path }),
       get("/api/areas/{area_id}/comparisons", { path }),
+      get("/api/areas/{area_id}/corridors", { path }),
     ]);
     if (review.areaId !== id) return;
+    review.corridors = corridors;
+    review.pipelineOnly &&= corridors.length > 0;
     review.surveys = surveys.sort((a, b) => b.taken_on.localeCompare(a.taken_on));
     review.comparisons = comparisons.sort((a, b) => b.after_on.localeCompare(a.after_on) || b.made_at.localeCompare(a.made_at));
     const first = review.comparisons.find((c) => c.id === wanted.pair) ?? review.comparisons[0];
