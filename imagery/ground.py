@@ -364,6 +364,11 @@ def _upsampled(coarse: Metres, k: int, window: Window) -> Metres:
     return out
 
 
+def _packable(heights: Metres) -> Metres:
+    """To a 1024th of a metre: what lies below is interpolation's noise, and half of a file that holds it."""
+    return np.asarray(np.rint(heights * np.float32(1024)) / np.float32(1024), np.float32)
+
+
 def _write(files: GroundFiles, surface: Path, grid: Grid, cells: Grid, ground: Metres, seen: Mask, progress: Progress) -> None:
     k = round(cells.gsd_m / grid.gsd_m)
     tiles = list(grid.tiles(max(1, _READ // k) * k))
@@ -378,8 +383,8 @@ def _write(files: GroundFiles, surface: Path, grid: Grid, cells: Grid, ground: M
             wide = part.grown(1, cells)
             inner = Window(tile.row - wide.row * k, tile.col - wide.col * k, tile.rows, tile.cols)
             z = _upsampled(ground[wide.slices], k, inner)
-            low.write(tile, z)
-            above.write(tile, heights.window(tile) - z)
+            low.write(tile, _packable(z))
+            above.write(tile, _packable(heights.window(tile) - z))
             guessed = np.where(seen[part.slices], 0, 1).astype(np.uint8).repeat(k, axis=0).repeat(k, axis=1)
             guessed = guessed[: tile.rows, : tile.cols]
             guessed[~np.isfinite(z)] = UNKNOWN

@@ -9,6 +9,7 @@ import math
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,14 +191,17 @@ def _scene(block: Block, surface: Path, confidence: Path | None, grid: Grid) -> 
     cells = Grid(grid.frame, grid.gsd_m * k, grid.west_m, grid.north_m, -(-grid.rows // k), -(-grid.cols // k))
     heights = np.full(cells.shape, np.nan, np.float32)
     guessed = np.zeros(cells.shape, bool)
-    for tile in cells.tiles(max(64, _TILE // k)):
-        fine = _fine(tile, k, grid)
-        piece = raster.read_window(surface, fine)[k // 2 :: k, k // 2 :: k] - np.float32(block.offset_m[2])
-        at = slice(tile.row, tile.row + piece.shape[0]), slice(tile.col, tile.col + piece.shape[1])
-        heights[at] = piece
-        if confidence is not None:
-            sure = raster.read_window(confidence, fine)[k // 2 :: k, k // 2 :: k]
-            guessed[at] = (sure == 0) | (sure > 100)
+    with ExitStack() as files:
+        measured = files.enter_context(raster.reading(surface))
+        trusted = files.enter_context(raster.reading(confidence)) if confidence is not None else None
+        for tile in cells.tiles(max(64, _TILE // k)):
+            fine = _fine(tile, k, grid)
+            piece = measured.window(fine)[k // 2 :: k, k // 2 :: k] - np.float32(block.offset_m[2])
+            at = slice(tile.row, tile.row + piece.shape[0]), slice(tile.col, tile.col + piece.shape[1])
+            heights[at] = piece
+            if trusted is not None:
+                sure = trusted.window(fine)[k // 2 :: k, k // 2 :: k]
+                guessed[at] = (sure == 0) | (sure > 100)
     known = np.isfinite(heights)
     projectors = tuple(block.projector(i) for i in range(len(block.views)))
     whole = mosaic.without_gaps(heights)
@@ -276,12 +280,13 @@ class _Photos:
 
 def _rendered(plan: Plan, numbers: Sequence[int], progress: Progress) -> Iterator[tuple[int, Pixels, Mask]]:
     photos = _Photos(plan.block, plan.grid.gsd_m)
-    for done, number in enumerate(numbers):
-        tile = plan.tiles[number]
-        fine = plan.window(tile)
-        known = _upsampled(plan.labels[tile.slices] != NOBODY, plan.scene.factor, fine)
-        yield number, _paint(plan.scene, plan.labels, plan.light, photos, plan.surface, plan.grid, tile, fine), known
-        progress(done + 1, len(numbers), "ortho: tiles")
+    with raster.reading(plan.surface) as surface:
+        for done, number in enumerate(numbers):
+            tile = plan.tiles[number]
+            fine = plan.window(tile)
+            known = _upsampled(plan.labels[tile.slices] != NOBODY, plan.scene.factor, fine)
+            yield number, _paint(plan.scene, plan.labels, plan.light, photos, surface, plan.grid, tile, fine), known
+            progress(done + 1, len(numbers), "ortho: tiles")
 
 
 def _upsampled(layer: NDArray[Any], k: int, fine: Window) -> NDArray[Any]:
@@ -289,7 +294,14 @@ def _upsampled(layer: NDArray[Any], k: int, fine: Window) -> NDArray[Any]:
 
 
 def _paint(
-    scene: Scene, labels: Labels, light: list[Tone | None], photos: _Photos, surface: Path, grid: Grid, tile: Window, fine: Window
+    scene: Scene,
+    labels: Labels,
+    light: list[Tone | None],
+    photos: _Photos,
+    surface: raster.Reader,
+    grid: Grid,
+    tile: Window,
+    fine: Window,
 ) -> Pixels:
     """RGB of one tile."""
     k = scene.factor
@@ -314,10 +326,10 @@ def _paint(
     return _finished(total, weight)
 
 
-def _heights(scene: Scene, surface: Path, tile: Window, fine: Window) -> Metres:
+def _heights(scene: Scene, surface: raster.Reader, tile: Window, fine: Window) -> Metres:
     """The surface of a tile on the orthophoto's cells; where it is unknown or guessed, smoothed."""
     k = scene.factor
-    heights: Metres = raster.read_window(surface, fine) - np.float32(scene.offset_m[2])
+    heights: Metres = surface.window(fine) - np.float32(scene.offset_m[2])
     size = (tile.cols * k, tile.rows * k)
     softness = cv2.resize(scene.softness[tile.slices], size, interpolation=cv2.INTER_LINEAR)[: fine.rows, : fine.cols]
     soft = cv2.resize(scene.soft_m[tile.slices], size, interpolation=cv2.INTER_LINEAR)[: fine.rows, : fine.cols]

@@ -47,7 +47,10 @@ BLOCK = 512
 
 # Side files (.aux.xml, .msk, .ovr) may be of any format and name other files: they are not looked for.
 _READ_ENV = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
-_WRITE_ENV = {"GDAL_TIFF_INTERNAL_MASK": True, "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": 128}
+# rasterio takes the cache's size in bytes, GDAL's own option in megabytes; it stays set for the whole process, and a cache smaller than
+# a row of blocks makes every read unpack each block anew.
+_CACHE_BYTES = 128 << 20
+_WRITE_ENV = {"GDAL_TIFF_INTERNAL_MASK": True, "GDAL_PAM_ENABLED": "NO", "GDAL_CACHEMAX": _CACHE_BYTES}
 
 _GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
@@ -234,7 +237,7 @@ def written(
 ) -> Iterator[TileWriter]:
     """A tiled GeoTIFF on `grid`, filled window by window; it takes its name only when the block ends without error.
 
-    `packing`: what stays is deflated, every program reads that; work files are packed by zstd, in a third of the time.
+    `packing`: what stays is deflated, every program reads that; work files are packed by zstd, plainly, in a third of the time.
     """
     temporary = path.with_name(f".{path.name}.part")
     profile: dict[str, Any] = {
@@ -252,7 +255,7 @@ def written(
         "BIGTIFF": "IF_SAFER",
     }
     profile |= _PACKING[packing]
-    if packing != "none":
+    if packing == "deflate":
         profile["predictor"] = 3 if np.dtype(dtype).kind == "f" else 2
     if bands == 3:
         profile |= {"photometric": "RGB", "interleave": "pixel"}

@@ -96,7 +96,8 @@ def _painting(survey: Survey, folder: Path) -> tuple[float, float, float]:
         painted = sum(int((plan.labels[t.slices] != orthorectify.NOBODY).sum()) for t in plan.tiles) * plan.scene.factor**2
 
     ours = _cpu_s(paint)
-    decoding = _cpu_s(lambda: [read_pixels(v.path) for v in block.views])
+    # each photo is decoded twice: small for its light, whole for its pixels
+    decoding = _cpu_s(lambda: [read_pixels(v.path, reduce=r) for v in block.views for r in (8, 1)])
     photo = np.moveaxis(read_pixels(block.views[0].path), -1, 0)
     out = np.zeros((3, 2048, 2048), np.uint8)
     turned = Affine.translation(0, 0) * Affine.rotation(30) * Affine.scale(survey.grid.gsd_m, -survey.grid.gsd_m)

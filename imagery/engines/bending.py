@@ -44,12 +44,12 @@ def bend_of(
     if before < _TENSE * usual:
         return None
     own = pycolmap.Reconstruction(model)
-    for _ in range(2):
+    for _ in range(2):  # what the first round does not gain, the second one does not either
         mapping.adjust(own, free_lenses=list(own.cameras), free_focals=False, free_middle=True, workers=workers)
         mapping.drop_wrong(own, max_error_px)
-    after = _errors(own, new_ids)
-    if not len(after) or np.median(after) > (1 - _LEAST_GAIN) * before:
-        return None
+        after = _errors(own, new_ids)
+        if not len(after) or np.median(after) > (1 - _LEAST_GAIN) * before:
+            return None
     here, there = _same(own, reference)
     if len(here) < _ENOUGH_POINTS:
         return None
