@@ -321,8 +321,7 @@ def _paint(
         pixels = cv2.remap(picture, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         tone = light[view]
         assert tone is not None
-        field = _field(tone, scene, grid, fine, at)
-        _add(total[at], weight[at], pixels, w, tone.gain, field)
+        _add(total[at], weight[at], pixels, w, tone.gain, tone.field, *_tone_cell(tone, scene, fine, at))
     return _finished(total, weight)
 
 
@@ -339,30 +338,47 @@ def _heights(scene: Scene, surface: raster.Reader, tile: Window, fine: Window) -
     return heights
 
 
-def _field(tone: Tone, scene: Scene, grid: Grid, fine: Window, at: tuple[slice, slice]) -> Metres:
-    """A tone's field on a part of a tile, `(rows, cols, 3)`."""
+def _tone_cell(tone: Tone, scene: Scene, fine: Window, at: tuple[slice, slice]) -> tuple[int, float, float]:
+    """Orthophoto cells per cell of a tone's field, and the field's row and column at the first cell of a part of a tile."""
     step = max(1, round(_TONE_M / scene.cells.gsd_m)) * scene.factor
     row, col = fine.row + at[0].start, fine.col + at[1].start
-    size = (at[1].stop - at[1].start, at[0].stop - at[0].start)
-    to_tone = np.array(
-        [
-            [1 / step, 0, (col + 0.5) / step - 0.5 - tone.window.col],
-            [0, 1 / step, (row + 0.5) / step - 0.5 - tone.window.row],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(tone.field, to_tone, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return step, (row + 0.5) / step - 0.5 - tone.window.row, (col + 0.5) / step - 0.5 - tone.window.col
 
 
 @njit(cache=True)
-def _add(total: Metres, weight: Metres, pixels: Pixels, share: Metres, gain: Metres, field: Metres) -> None:
+def _add(
+    total: Metres,
+    weight: Metres,
+    pixels: Pixels,
+    share: Metres,
+    gain: Metres,
+    field: Metres,
+    step: int,
+    first_row: float,
+    first_col: float,
+) -> None:
+    """Add a photo's pixels in its tone: times `gain` `(3,)`, and the `field` `(n, m, 3)`, linear between its cells and level beyond."""
+    rows, cols = field.shape[:2]
+    line = np.empty((cols, 3), np.float32)
     for i in range(share.shape[0]):
+        v = min(max(first_row + i / step, 0.0), rows - 1.0)
+        r = min(int(v), max(0, rows - 2))
+        s = min(r + 1, rows - 1)
+        down = np.float32(v - r)
+        for k in range(cols):
+            for b in range(3):
+                line[k, b] = field[r, k, b] + down * (field[s, k, b] - field[r, k, b])
         for j in range(share.shape[1]):
             w = share[i, j]
             if w > 0:
+                u = min(max(first_col + j / step, 0.0), cols - 1.0)
+                c = min(int(u), max(0, cols - 2))
+                d = min(c + 1, cols - 1)
+                right = np.float32(u - c)
                 weight[i, j] += w
                 for b in range(3):
-                    total[i, j, b] += w * (pixels[i, j, b] * gain[b] + field[i, j, b])
+                    light = line[c, b] + right * (line[d, b] - line[c, b])
+                    total[i, j, b] += w * (pixels[i, j, b] * gain[b] + light)
 
 
 @njit(cache=True)
@@ -371,8 +387,9 @@ def _finished(total: Metres, weight: Metres) -> Pixels:
     for i in range(weight.shape[0]):
         for j in range(weight.shape[1]):
             if weight[i, j] > 0:
+                share = np.float32(1.0) / weight[i, j]
                 for b in range(3):
-                    value = total[i, j, b] / weight[i, j]
+                    value = total[i, j, b] * share
                     if value > _SHOULDER:
                         # one light over all photos lifts some of them over white: bright roofs keep their texture
                         value = _SHOULDER + (255.0 - _SHOULDER) * (1.0 - math.exp((_SHOULDER - value) / (255.0 - _SHOULDER)))
