@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from change_detect.errors import AlignError
 from change_detect.field import Field, fit, nmad, with_lattice
-from change_detect.raster import Layers, Metres, Source
+from change_detect.raster import Layers, Metres, Source, kept_open
 from change_detect.spectral import Radiometry, match
 from geo.frames import Floats
 from geo.grid import Grid, Window
@@ -73,10 +73,10 @@ class SurveyPair:
         """Whether heights can be compared."""
         return self.before.surface is not None and self.after.surface is not None
 
-    def read(self, window: Window, *, pixels: bool = True) -> tuple[Layers, Layers]:
-        """Both surveys in one window, the after one shifted, lowered and toned onto the before one; `pixels` as in `Source.read`."""
-        before = self.before.read(window, pixels=pixels)
-        after = _moved(self.after, self.grid, window, self.residual, pixels)
+    def read(self, window: Window, *, pixels: bool = True, heights: bool = True, noise: bool = True) -> tuple[Layers, Layers]:
+        """Both surveys in one window, the after one shifted, lowered and toned onto the before one; what is read as in `Source.read`."""
+        before = self.before.read(window, pixels=pixels, heights=heights, noise=noise)
+        after = _moved(self.after, self.grid, window, self.residual, pixels=pixels, heights=heights, noise=noise)
         if self.residual.up_m is not None and after.surface is not None:
             after = replace(after, surface=after.surface - self.residual.up_m.at(self.grid, window))
         return before, replace(after, ortho=self.radiometry.apply(after.ortho)) if pixels else after
@@ -91,6 +91,7 @@ class SurveyPair:
         return replace(self, before=self.before.on(grid), after=self.after.on(grid), grid=grid)
 
 
+@kept_open()
 def align(before: Source, after: Source, progress: Progress = silent) -> SurveyPair:
     """Measure what lies between two surveys; raises AlignError when they cannot be compared at all.
 
@@ -121,27 +122,32 @@ def align(before: Source, after: Source, progress: Progress = silent) -> SurveyP
     return pair
 
 
-def _moved(source: Source, grid: Grid, window: Window, residual: Residual, pixels: bool) -> Layers:
+def _moved(source: Source, grid: Grid, window: Window, residual: Residual, **what: bool) -> Layers:
     if not residual.moves:
-        return source.read(window, pixels=pixels)
-    east, south = residual.east_m.at(grid, window) / grid.gsd_m, residual.south_m.at(grid, window) / grid.gsd_m
+        return source.read(window, **what)
+    # in whole steps of the resampling (a 32nd of a cell), so that a cell comes out the same whichever window it is read in
+    east, south = (np.rint(f.at(grid, window) * (32.0 / grid.gsd_m)) / 32.0 for f in (residual.east_m, residual.south_m))
     reach = math.ceil(max(float(np.abs(east).max()), float(np.abs(south).max()))) + 2
     wide = Window(window.row - reach, window.col - reach, window.rows + 2 * reach, window.cols + 2 * reach)
-    layers = source.read(wide, pixels=pixels)
-    mx = (np.arange(window.cols, dtype=np.float32)[None, :] + reach) + east
-    my = (np.arange(window.rows, dtype=np.float32)[:, None] + reach) + south
+    layers = source.read(wide, **what)
+    mx = (np.arange(window.cols, dtype=np.float32)[None, :] + reach) + east.astype(np.float32)
+    my = (np.arange(window.rows, dtype=np.float32)[:, None] + reach) + south.astype(np.float32)
+    cells, parts = cv2.convertMaps(mx, my, cv2.CV_16SC2)
+    nearest, _ = cv2.convertMaps(mx, my, cv2.CV_16SC2, nninterpolation=True)
 
-    def move(values: NDArray[Any], how: int) -> NDArray[Any]:
-        return np.asarray(cv2.remap(values, mx, my, how, borderMode=cv2.BORDER_REPLICATE))
+    def move(values: NDArray[Any] | None) -> Any:
+        if values is None:
+            return None
+        if values.dtype == np.bool_:
+            flags = values.view(np.uint8)
+            return cv2.remap(flags, nearest, np.empty(0, np.float32), cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) > 0
+        return np.asarray(cv2.remap(values, cells, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
-    valid = move(layers.valid.astype(np.uint8), cv2.INTER_NEAREST) > 0
+    valid = move(layers.valid)
     return Layers(
-        move(layers.ortho, cv2.INTER_LINEAR).astype(np.uint8, copy=False) if pixels else np.zeros((*valid.shape, 3), np.uint8),
+        move(layers.ortho) if what["pixels"] else np.zeros((*valid.shape, 3), np.uint8),
         valid,
-        None if layers.surface is None else move(layers.surface, cv2.INTER_LINEAR).astype(np.float32, copy=False),
-        None if layers.sigma is None else move(layers.sigma, cv2.INTER_LINEAR).astype(np.float32, copy=False),
-        None if layers.filled is None else move(layers.filled.astype(np.uint8), cv2.INTER_NEAREST) > 0,
-        None if layers.doubtful is None else move(layers.doubtful.astype(np.uint8), cv2.INTER_NEAREST) > 0,
+        *(move(v) for v in (layers.surface, layers.sigma, layers.filled, layers.doubtful)),
     )
 
 
@@ -185,7 +191,7 @@ def _coarse_shift(before: Source, after: Source, grid: Grid) -> tuple[float, flo
     factor = max(1, math.ceil(max(grid.shape) / 1024))
     small = Grid(grid.frame, grid.gsd_m * factor, grid.west_m, grid.north_m, -(-grid.rows // factor), -(-grid.cols // factor))
     whole = Window(0, 0, small.rows, small.cols)
-    a, b = before.on(small).read(whole), after.on(small).read(whole)
+    a, b = (s.on(small).read(whole, heights=False) for s in (before, after))
     both = float(np.mean(a.valid & b.valid))
     if both < 0.02:
         raise AlignError(
@@ -217,8 +223,8 @@ def _tile_shift(
 ) -> tuple[float, float, float] | None:
     """(rows, cols, agreement) in cells of one tile, or None where nothing is seen clearly."""
     r0, c0 = round(start[0]), round(start[1])
-    a = before.read(tile)
-    b = after.read(Window(tile.row + r0, tile.col + c0, tile.rows, tile.cols))
+    a = before.read(tile, heights=False)
+    b = after.read(Window(tile.row + r0, tile.col + c0, tile.rows, tile.cols), heights=False)
     if min(a.valid.mean(), b.valid.mean()) < 0.6:
         return None
     fixed, moving = _grey(a), _grey(b)
@@ -277,7 +283,7 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
     colours: list[tuple[Floats, Floats]] = []
     for done, tile in enumerate(tiles):
         progress(len(tiles) + done, 2 * len(tiles), "align")
-        before, after = pair.read(tile)
+        before, after = pair.read(tile, noise=False)
         colours.append(_colour_samples(before, after))
         both += int((before.valid & after.valid).sum())
         shown += int((before.shown & after.shown).sum())
@@ -306,7 +312,7 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
 def _height_samples(before: Metres, after: Metres, grid: Grid, tile: Window) -> Floats:
     """`(n, 3)` u, v, dz on level cells of a tile: a few hundred are enough."""
     step = max(2, min(tile.rows, tile.cols) // 20)
-    a, b = cv2.blur(before, (5, 5)), cv2.blur(after, (5, 5))
+    a, b = _smooth(before), _smooth(after)
     level = np.ones(a.shape, bool)
     for surface in (a, b):
         dx, dy = np.gradient(surface, grid.gsd_m)
@@ -316,6 +322,16 @@ def _height_samples(before: Metres, after: Metres, grid: Grid, tile: Window) -> 
     u = 2.0 * (tile.col + cols + 0.5) / grid.cols - 1.0
     v = 2.0 * (tile.row + rows + 0.5) / grid.rows - 1.0
     return np.column_stack([u, v, (b - a)[rows, cols]]).astype(np.float64)
+
+
+def _smooth(surface: Metres) -> Metres:
+    """Mean over 5 x 5 cells, NaN where one of them is unknown: a running sum would carry one NaN to the end of its tile."""
+    unknown = ~np.isfinite(surface)
+    if not unknown.any():
+        return np.asarray(cv2.blur(surface, (5, 5)), np.float32)
+    mean = cv2.blur(np.where(unknown, np.float32(0), surface), (5, 5))
+    mean[cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = np.nan
+    return np.asarray(mean, np.float32)
 
 
 def _colour_samples(before: Layers, after: Layers) -> tuple[Floats, Floats]:

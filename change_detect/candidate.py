@@ -11,10 +11,10 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
+from affine import Affine
 from shapely import affinity
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import unary_union
 
 from change_detect.errors import ChangeError
 from change_detect.raster import Mask, outlines
@@ -87,12 +87,20 @@ def stable_id(outline: Polygon, before: date, after: date) -> str:
 
 def outline_of(mask: Mask, grid: Grid, window: Window) -> Polygon:
     """The outline of the largest part of a mask, in metres: regularised to its dominant direction where that fits."""
-    parts = outlines(mask, grid.part(window))
-    if not parts:
+    if not mask.any():
         raise ChangeError("an empty mask has no outline")
+    tight = box_of(mask)
+    where = Window(window.row + tight.row, window.col + tight.col, tight.rows, tight.cols)
+    parts = outlines(mask[tight.slices], grid.part(where).transform)
     raw = max(parts, key=lambda p: float(p.area))
     raw = _without_pinholes(raw.buffer(0), grid.gsd_m)
     return regularised(raw, grid.gsd_m)
+
+
+def box_of(mask: Mask) -> Window:
+    """The smallest window that holds every cell of a mask that is not empty."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return Window(int(rows[0]), int(cols[0]), int(rows[-1] - rows[0] + 1), int(cols[-1] - cols[0] + 1))
 
 
 def regularised(raw: Polygon, gsd_m: float) -> Polygon:
@@ -167,13 +175,10 @@ def _stepped(turned: Polygon, step_m: float) -> Polygon | None:
     cv2.fillPoly(canvas, paths, 1)
     share = canvas.reshape(rows, fine, cols, fine).mean((1, 3))
     keep = cv2.morphologyEx((share >= 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    cells = [
-        box(west + c * step_m, south + r * step_m, west + (c + 1) * step_m, south + (r + 1) * step_m)
-        for r, c in zip(*np.nonzero(keep), strict=True)
-    ]
-    if not cells:
+    parts = outlines(keep > 0, Affine(step_m, 0.0, west, 0.0, step_m, south))
+    if not parts:
         return None
-    return _largest(_polygonal(unary_union(cells).simplify(0.01)))
+    return _largest(_polygonal(max(parts, key=lambda p: float(p.area)).buffer(0).simplify(0.01)))
 
 
 def _iou(a: Polygon, b: Polygon) -> float:

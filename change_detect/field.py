@@ -35,9 +35,11 @@ class Field:
         """The field over the cells of a window, float32 `(rows, cols)`."""
         u = (2.0 * (window.col + np.arange(window.cols) + 0.5) / grid.cols - 1.0)[None, :]
         v = (2.0 * (window.row + np.arange(window.rows) + 0.5) / grid.rows - 1.0)[:, None]
-        out = np.zeros((window.rows, window.cols))
-        for c, (i, j) in zip(self.coefficients, POWERS, strict=False):
-            out += c * u**i * v**j
+        c = (*self.coefficients, *(0.0,) * (len(POWERS) - len(self.coefficients)))
+        # column by row: only the last three steps touch every cell
+        out = (c[1] + c[4] * v) * u
+        out += c[0] + c[2] * v + c[5] * v**2
+        out += c[3] * u**2
         values: Metres = out.astype(np.float32)
         if self.lattice is not None:
             knots = np.asarray(self.lattice, np.float32)

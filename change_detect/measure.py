@@ -6,14 +6,17 @@ something that rose, and after/before for something that was lost, so that "the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from change_detect.candidate import box_of
 from change_detect.raster import Layers, Mask, Metres
 from change_detect.spectral import colour_distance, greenness, greyness
 from geo.frames import Floats
+from geo.grid import Window
 
 RING_M = 2.0
 """How far around a region its colours are compared with."""
@@ -54,6 +57,14 @@ def body_of(gain: Metres, near: Mask, gsd_m: float) -> Mask:
 
     Half height is where an edge lies after a surface has smeared it; the opening cuts a tree that touches a roof.
     """
+    # nothing but the region's own surroundings is looked at: the window around it is a hundred times larger
+    tight = _grown(box_of(near), 0.3 / gsd_m + 4, near.shape).slices
+    out = np.zeros(near.shape, bool)
+    out[tight] = _body(np.ascontiguousarray(gain[tight]), np.ascontiguousarray(near[tight]), gsd_m)
+    return out
+
+
+def _body(gain: Metres, near: Mask, gsd_m: float) -> Mask:
     tall = float(np.percentile(gain[near], 60))
     reach = cv2.dilate(near.astype(np.uint8), _square(0.3 / gsd_m)) > 0
     body = reach & (cv2.medianBlur(gain, 5) > 0.5 * tall)
@@ -77,25 +88,31 @@ def body_of(gain: Metres, near: Mask, gsd_m: float) -> Mask:
 def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, sigma_xy_m: float, gsd_m: float) -> Features:
     """Features of one object whose cells are `body`; all arrays cover the same window."""
     assert lower.surface is not None and upper.surface is not None
+    slack = max(0.25, sigma_xy_m)
+    tight = _grown(box_of(body), max(RING_M, 1.0, slack + 0.4) / gsd_m + 4, body.shape)
+    ground_m = _ground(lower.surface, upper.surface, body, gsd_m)
+    lower, upper = lower.part(tight), upper.part(tight)
+    assert lower.surface is not None and upper.surface is not None
+    gain, z = (np.ascontiguousarray(values[tight.slices]) for values in (gain, z))
+    body = np.ascontiguousarray(body[tight.slices])
+    cells = body.astype(np.uint8)
     known = np.isfinite(lower.surface) & np.isfinite(upper.surface)
-    inner = cv2.erode(body.astype(np.uint8), _round(0.5 / gsd_m)) > 0
-    if inner.sum() < 20:
-        inner = body
+    core = cv2.erode(cells, _round(0.5 / gsd_m)) > 0
+    inner = core if core.sum() >= 20 else body
     seen = inner & known if (inner & known).any() else body
     gains = gain[seen].astype(np.float64)
     length, width = _sides(body, gsd_m)
-    around = cv2.dilate(body.astype(np.uint8), _round(1.0 / gsd_m)) > 0
-    ring = (cv2.dilate(body.astype(np.uint8), _round(2 * RING_M / gsd_m)) > 0) & ~around & known
+    around = cv2.dilate(cells, _round(1.0 / gsd_m)) > 0
+    ring = (cv2.dilate(cells, _round(2 * RING_M / gsd_m)) > 0) & ~around & known
     close = around & ~body & known
-    wide = (cv2.dilate(body.astype(np.uint8), _square(GROUND_M / gsd_m)) > 0) & known & ~around
     below = np.median(lower.surface[seen]) if known[seen].any() else np.float32(0.0)
-    # the lowest tenth around is ground, pits and noise left out; nothing around: it stands on the ground
-    ground_m = float(np.percentile(lower.surface[wide], 10)) if wide.sum() > 50 else float(below)
+    if ground_m is None:  # nothing around: it stands on the ground
+        ground_m = float(below)
     stood = float(below) - ground_m
-    slack = max(0.25, sigma_xy_m)
-    foot = cv2.dilate(body.astype(np.uint8), _square(slack / gsd_m)) > 0
+    foot = cv2.dilate(cells, _square(slack / gsd_m)) > 0
     outside = (cv2.dilate(foot.astype(np.uint8), _square(0.4 / gsd_m)) > 0) & ~foot & known
     tall = float(np.median(gains))
+    was_green = greenness(lower.ortho)
     return Features(
         area_m2=float(body.sum()) * gsd_m**2,
         length_m=length,
@@ -106,11 +123,11 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
         rough_m=_roughness(upper.surface, seen, gsd_m),
         planar=planar_share(upper.surface, seen, gsd_m),
         rectangular=float(body.sum()) * gsd_m**2 / max(length * width, 1e-6),
-        core=float((cv2.erode(body.astype(np.uint8), _round(0.5 / gsd_m)) > 0).sum()) / float(body.sum()),
+        core=float(core.sum()) / float(body.sum()),
         steep=float(np.mean(gain[outside] < 0.35 * tall)) if outside.any() else 1.0,
-        green_before=_mean(greenness(lower.ortho), body & lower.shown),
+        green_before=_mean(was_green, body & lower.shown),
         green_after=_mean(greenness(upper.ortho), body & upper.shown),
-        ground_green=_mean(greenness(lower.ortho), ring & lower.shown),
+        ground_green=_mean(was_green, ring & lower.shown),
         stood_m=stood,
         stood_rough_m=_roughness(lower.surface, seen, gsd_m),
         beside_high=float(np.mean((lower.surface[close] - ground_m) > max(1.8, 0.6 * tall))) if close.any() else 0.0,
@@ -119,6 +136,25 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
         unmeasured=_filled_share(lower, upper, body),
         unseen=1.0 - float(np.mean((lower.valid & upper.valid & known)[around])),
     )
+
+
+def _ground(lower: Metres, upper: Metres, body: Mask, gsd_m: float) -> float | None:
+    """The ground around an object: the lowest tenth of what stood there, pits and noise left out; None when too little is known."""
+    tight = _grown(box_of(body), GROUND_M / gsd_m + 1, body.shape).slices
+    cells = body[tight].astype(np.uint8)
+    side = 2 * max(1, round(GROUND_M / gsd_m)) + 1
+    reached = cv2.boxFilter(cells, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) > 0.5
+    reached &= cv2.dilate(cells, _round(1.0 / gsd_m)) == 0
+    values = lower[tight][reached]
+    values = values[np.isfinite(values) & np.isfinite(upper[tight][reached])]
+    return float(np.percentile(values, 10)) if values.size > 50 else None
+
+
+def _grown(window: Window, margin: float, shape: tuple[int, ...]) -> Window:
+    m = math.ceil(margin)
+    row, col = max(0, window.row - m), max(0, window.col - m)
+    end_row, end_col = min(shape[0], window.row + window.rows + m), min(shape[1], window.col + window.cols + m)
+    return Window(row, col, end_row - row, end_col - col)
 
 
 def planar_share(surface: Metres, cells: Mask, gsd_m: float, planes: int = 2, tolerance_m: float = 0.15) -> float:

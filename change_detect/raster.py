@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.features
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -34,6 +36,9 @@ Mask = NDArray[np.bool_]
 
 WORKING_GSD_M = 0.10
 """Change is sought at about this cell: a finer one costs four times the work and finds nothing more (objects are metres wide)."""
+
+CACHE_BYTES = 128 * 2**20
+"""Decoded blocks kept while files stay open; a number is taken as bytes, not as megabytes."""
 
 DRIVERS = ("GTiff", "JPEG", "PNG", "JP2OpenJPEG")
 """Never VRT: a few hundred bytes of it read any file of the machine. Checked before the first pixel is read."""
@@ -67,6 +72,14 @@ class Layers:
             layer = getattr(self, name)
             if layer is not None and layer.shape != shape:
                 raise RasterError(f"the {name} layer of shape {layer.shape} does not fit the ortho's {shape}")
+
+    def part(self, window: Window) -> Layers:
+        """The cells of a window of this window."""
+
+        def cut(values: NDArray[Any] | None) -> Any:
+            return None if values is None else np.ascontiguousarray(values[window.slices])
+
+        return Layers(*(cut(v) for v in (self.ortho, self.valid, self.surface, self.sigma, self.filled, self.doubtful)))
 
     @property
     def shown(self) -> Mask:
@@ -117,19 +130,21 @@ class Source:
         """The same survey read on other cells."""
         return replace(self, grid=grid)
 
-    def read(self, window: Window, *, pixels: bool = True) -> Layers:
+    def read(self, window: Window, *, pixels: bool = True, heights: bool = True, noise: bool = True) -> Layers:
         """The layers of one window of the working grid; cells outside the files are unknown.
 
-        Without `pixels` the ortho is left unread: black, and valid nowhere (three quarters of the time where only heights count).
+        What is not asked for is left unread, for time: without `pixels` the ortho is black and valid nowhere, without `heights` there is
+        no surface, without `noise` (or heights) neither sigma nor what was filled.
         """
         part = self.grid.part(window)
         if pixels:
             colours, valid = _read_ortho(self.ortho, part)
         else:
             colours, valid = np.zeros((*part.shape, 3), np.uint8), np.zeros(part.shape, bool)
-        surface = None if self.surface is None else _read_metres(self.surface, part)
-        sigma = None if self.sigma is None else _read_metres(self.sigma, part)
-        filled = None if self.filled is None else _read_flags(self.filled, part)
+        noise = noise and heights
+        surface = None if self.surface is None or not heights else _read_metres(self.surface, part)
+        sigma = None if self.sigma is None or not noise else _read_metres(self.sigma, part)
+        filled = None if self.filled is None or not noise else _read_flags(self.filled, part)
         doubtful = None if self.flags is None or not pixels else _read_flags(self.flags, part)
         if self.refused is not None and not self.refused.is_empty and self.refused.intersects(part.outline_m):
             hidden = cells_inside(self.refused, part)
@@ -161,8 +176,44 @@ def working_grid(grid: Grid, gsd_m: float = WORKING_GSD_M) -> Grid:
     return Grid(grid.frame, grid.gsd_m * factor, grid.west_m, grid.north_m, -(-grid.rows // factor), -(-grid.cols // factor))
 
 
+_kept: ContextVar[tuple[ExitStack, dict[Path, Any]] | None] = ContextVar("files that stay open", default=None)
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Inside, a file that was read once stays open, with its blocks: opening it anew for every window costs more than reading it.
+
+    The cache of decoded blocks is bounded, so that memory does not grow with the area.
+    """
+    if _kept.get() is not None:
+        yield
+        return
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), ExitStack() as stack:
+        token = _kept.set((stack, {}))
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    held = _kept.get()
+    if held is None:
+        with _opened_once(path) as file:
+            yield file
+        return
+    stack, files = held
+    if path not in files:
+        files[path] = stack.enter_context(_opened_once(path))
+    try:
+        yield files[path]
+    except RasterioError as err:
+        raise RasterError(f"{path} cannot be read as an image with a place: {err}") from err
+
+
+@contextmanager
+def _opened_once(path: Path) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `grid_of` says it in a sentence of its own
@@ -200,7 +251,7 @@ def _read_metres(path: Path, part: Grid) -> Metres:
     with _opened(path) as file:
         values, mask = _read(file, part, [1], Resampling.average)
     out: Metres = values[0].astype(np.float32, copy=False)
-    out[~mask | ~np.isfinite(out)] = np.nan
+    out[~(mask & np.isfinite(out))] = np.nan
     return out
 
 
@@ -217,14 +268,8 @@ def _read(file: Any, part: Grid, bands: list[int], thinning: Resampling) -> tupl
     factor = part.gsd_m / own.a
     col, row = (part.west_m - own.c) / own.a, (own.f - part.north_m) / own.a
     same_cells = all(abs(v - round(v)) < 1e-3 for v in (factor, col, row)) and round(factor) >= 1
-    f, c0, r0 = round(factor), round(col), round(row)
-    inside = c0 >= 0 and r0 >= 0 and c0 + part.cols * f <= file.width and r0 + part.rows * f <= file.height
-    if same_cells and inside:
-        where = FileWindow(c0, r0, part.cols * f, part.rows * f)
-        how = thinning if f > 1 else Resampling.nearest
-        values = file.read(bands, window=where, out_shape=(len(bands), part.rows, part.cols), resampling=how)
-        mask = file.read_masks(bands[0], window=where, out_shape=part.shape, resampling=Resampling.nearest)
-        return values, mask > 127
+    if same_cells:
+        return _read_cells(file, part, bands, thinning, round(factor), round(row), round(col))
     finer = own.a < part.gsd_m * 0.75
     how = thinning if finer or thinning == Resampling.nearest else Resampling.bilinear
     with WarpedVRT(
@@ -237,8 +282,45 @@ def _read(file: Any, part: Grid, bands: list[int], thinning: Resampling) -> tupl
         add_alpha=_adds_alpha(file),
     ) as warped:
         values = warped.read(bands)
+        if file.nodata is not None:
+            return values, _is_data(values[0], file.nodata)
         mask = warped.dataset_mask() if _adds_alpha(file) else warped.read_masks(1)
     return values, mask > 127
+
+
+def _read_cells(
+    file: Any, part: Grid, bands: list[int], thinning: Resampling, factor: int, row: int, col: int
+) -> tuple[Any, Mask]:
+    """Cells of `factor` x `factor` of the file's own, from its (row, col) on; unknown outside it, and where its end cuts a cell."""
+    f = factor
+    top, left = max(0, -(row // f)), max(0, -(col // f))
+    end, right = min(part.rows, (file.height - row) // f), min(part.cols, (file.width - col) // f)
+    if top == left == 0 and (end, right) == part.shape:
+        return _read_inside(file, (row, col), part.shape, bands, thinning, f)
+    values = np.zeros((len(bands), *part.shape), np.dtype(file.dtypes[bands[0] - 1]))
+    mask = np.zeros(part.shape, bool)
+    if end > top and right > left:
+        here = (slice(top, end), slice(left, right))
+        shape = (end - top, right - left)
+        values[:, *here], mask[here] = _read_inside(file, (row + top * f, col + left * f), shape, bands, thinning, f)
+    return values, mask
+
+
+def _read_inside(
+    file: Any, start: tuple[int, int], shape: tuple[int, int], bands: list[int], thinning: Resampling, factor: int
+) -> tuple[Any, Mask]:
+    where = FileWindow(start[1], start[0], shape[1] * factor, shape[0] * factor)
+    how = thinning if factor > 1 else Resampling.nearest
+    values = file.read(bands, window=where, out_shape=(len(bands), *shape), resampling=how)
+    if file.nodata is not None:
+        return values, _is_data(values[0], file.nodata)
+    mask = file.read_masks(bands[0], window=where, out_shape=shape, resampling=Resampling.nearest)
+    return values, mask > 127
+
+
+def _is_data(values: NDArray[Any], nodata: float) -> Mask:
+    """What a file with a value for "unknown" knows; a mean over some known cells is known."""
+    return np.asarray(np.isfinite(values) if np.isnan(nodata) else values != values.dtype.type(nodata))
 
 
 def _adds_alpha(file: Any) -> bool:
@@ -246,9 +328,9 @@ def _adds_alpha(file: Any) -> bool:
     return file.nodata is None and "alpha" not in {c.name for c in file.colorinterp}
 
 
-def outlines(mask: Mask, grid: Grid) -> tuple[Polygon, ...]:
-    """The outlines along cell borders of every 4-connected part of a mask `(rows, cols)`, in metres of the grid."""
-    found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
+def outlines(mask: Mask, transform: Affine) -> tuple[Polygon, ...]:
+    """The outlines along cell borders of every 4-connected part of a mask `(rows, cols)`; `transform` takes (col, row) to metres."""
+    found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=transform)
     return tuple(Polygon(g["coordinates"][0], g["coordinates"][1:]) for g, _ in found)
 
 

@@ -39,23 +39,26 @@ class _Piece:
     sure: int
 
 
-class _Union:
+class Union:
     """Disjoint sets of piece numbers."""
 
     def __init__(self) -> None:
         self.parent: list[int] = []
 
     def add(self) -> int:
+        """One more, on its own; its number."""
         self.parent.append(len(self.parent))
         return self.parent[-1]
 
     def find(self, i: int) -> int:
+        """The number that stands for its set."""
         while self.parent[i] != i:
             self.parent[i] = self.parent[self.parent[i]]
             i = self.parent[i]
         return i
 
     def join(self, i: int, j: int) -> None:
+        """Make two sets one."""
         a, b = self.find(i), self.find(j)
         self.parent[max(a, b)] = min(a, b)
 
@@ -81,7 +84,7 @@ class _Seams:
 
     def __init__(self, grid: Grid) -> None:
         self.pieces: list[_Piece] = []
-        self.union = _Union()
+        self.union = Union()
         self.above = np.full(grid.cols, -1, np.int64)  # piece number of each cell in the last row above
         self.left = np.empty(0, np.int64)
 
@@ -108,7 +111,7 @@ class _Seams:
         return tuple(sorted(found, key=lambda g: (g.window.row, g.window.col)))
 
 
-def _cut(core: Window, sure: Mask, near: Mask, pieces: list[_Piece], union: _Union) -> NDArray[np.int64]:
+def _cut(core: Window, sure: Mask, near: Mask, pieces: list[_Piece], union: Union) -> NDArray[np.int64]:
     """Add the tile's connected pieces; the piece number of every cell, -1 outside."""
     if not near.any():
         return np.full(near.shape, -1, np.int64)
@@ -127,7 +130,7 @@ def _cut(core: Window, sure: Mask, near: Mask, pieces: list[_Piece], union: _Uni
     return out
 
 
-def _join(a: NDArray[np.int64], b: NDArray[np.int64], union: _Union) -> None:
+def _join(a: NDArray[np.int64], b: NDArray[np.int64], union: Union) -> None:
     for i, j in {(int(i), int(j)) for i, j in zip(a, b, strict=True) if i >= 0 and j >= 0}:
         union.join(i, j)
 

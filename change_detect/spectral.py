@@ -70,7 +70,11 @@ def greenness(ortho: Bytes) -> Metres:
 
 def greyness(ortho: Bytes) -> Metres:
     """1 where a cell has no colour of its own (asphalt, concrete), 0 where it clearly has; float32 `(rows, cols)`."""
-    top, low = ortho.max(-1).astype(np.float32), ortho.min(-1).astype(np.float32)
+    r, g, b = (
+        ortho[..., i] for i in range(3)
+    )  # the largest of three bands by name: over an axis of three it takes ten times as long
+    top = np.maximum(np.maximum(r, g), b).astype(np.float32)
+    low = np.minimum(np.minimum(r, g), b).astype(np.float32)
     out: Metres = np.clip(1.0 - (top - low) / np.maximum(top, 30.0) / 0.25, 0.0, 1.0)
     return out
 

@@ -10,19 +10,24 @@ import geopandas
 from benchmarks.change import judged
 from benchmarks.imagery.made import data
 from benchmarks.report import Row
-from change_detect.align import align
+from change_detect.align import SurveyPair, align
 from change_detect.evaluate import Truth
 from change_detect.raster import Source, working_grid
 
 NAME = "planted_sheffield, ready orthos and surfaces"
 
 
-def rows(folder: Path) -> list[Row]:
-    """The figures; `folder` stays empty."""
+def planted() -> SurveyPair:
+    """The pair, aligned."""
     root = data("planted", "sheffield")
     days = {"before": date(2018, 4, 28), "after": date(2018, 4, 29)}
     before, after = (Source.of(root / f"ortho_{n}.tif", surface=root / f"dsm_{n}.tif", taken_on=d) for n, d in days.items())
     grid = working_grid(before.grid)
-    table = geopandas.read_file(root / "truth_utm.geojson")
+    return align(before.on(grid), after.on(grid))
+
+
+def rows(folder: Path) -> list[Row]:
+    """The figures; `folder` stays empty."""
+    table = geopandas.read_file(data("planted", "sheffield") / "truth_utm.geojson")
     truth = [Truth(r.id, r.geometry, float(r.height_m), bool(r.is_structure)) for r in table.itertuples()]
-    return judged.rows(NAME, align(before.on(grid), after.on(grid)), truth, same_frame=False)
+    return judged.rows(NAME, planted(), truth, same_frame=False)

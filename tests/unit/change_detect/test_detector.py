@@ -126,8 +126,8 @@ def test_shift_between_surveys_is_taken_away(made: ModuleType, tmp_path: Path) -
 def test_tile_size_does_not_matter(made: ModuleType, tmp_path: Path) -> None:
     """A building cut by tile borders is one candidate, the same as when the place fits one tile."""
     pair = pair_of(made, tmp_path, (20.0, 25.0, 20.0, 12.0, 4.0))
-    whole = GeometryImage(tile_cells=1024).detect(pair)
-    parts = GeometryImage(tile_cells=64).detect(pair)
+    whole = GeometryImage(window_cells=1024).detect(pair)
+    parts = GeometryImage(window_cells=64).detect(pair)
     assert {(c.id, c.score, c.kind, c.outline.wkt) for c in parts} == {(c.id, c.score, c.kind, c.outline.wkt) for c in whole}
 
 

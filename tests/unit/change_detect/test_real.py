@@ -49,7 +49,7 @@ def test_planted_structures_are_found_and_distractors_are_not() -> None:
     ]
     a, b = pair.read(Window(0, 0, pair.grid.rows, pair.grid.cols))
     assert a.surface is not None and b.surface is not None
-    covered = unary_union(outlines(a.valid & b.valid & np.isfinite(a.surface + b.surface), pair.grid)).buffer(-0.5)
+    covered = unary_union(outlines(a.valid & b.valid & np.isfinite(a.surface + b.surface), pair.grid.transform)).buffer(-0.5)
     result = score(found, truth, covered)
     assert result.recall >= 15 / 16
     assert result.false_alarms <= 2
