@@ -25,9 +25,9 @@ from shapely.validation import explain_validity, make_valid
 from change_detect.corridor import merged
 from change_detect.register import Entry
 from geo import reading
+from geo.dbf import encoding_of
 from geo.errors import GeoError
 from imagery.reasons import Reason
-from patrol.dbf import encoding_of
 from patrol.registercolumns import RegisterRefused, entry, kinds_of, lists, match, unique
 from patrol.settings import Settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from airspace.loaders import load_zones
+from airspace.zonefile import read_zones
 from airspace.zones import Zone
 from imagery.reasons import Reason
 from patrol import airspaces, audit, repositories
@@ -19,13 +18,11 @@ from patrol.records import VersionState, ZoneVersion
 from patrol.wiring import Workplace
 
 
-def import_zones(work: Workplace, path: Path, *, by: str) -> ZoneVersion:
+def import_zones(work: Workplace, path: Path, *, by: str, datum: str | None = None) -> ZoneVersion:
     """Zones of a file into the store, all or none; raises airspace's own error naming the broken feature."""
-    found = load_zones(path)
+    found = read_zones(path, datum=datum)
     with work.database.write() as session:
-        return keep(
-            session, work, path.stem, found, by=by, file_name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest()
-        )
+        return keep(session, work, path.stem, found.zones, by=by, file_name=path.name, sha256=found.sha256, datum=found.datum)
 
 
 def keep(

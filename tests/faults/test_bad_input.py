@@ -109,8 +109,8 @@ def test_a_zone_file_with_broken_geometry_names_the_feature(work: Workplace, tmp
     ]
     path = tmp_path / "zones.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    with pytest.raises(AirspaceError, match="2"):
-        zoning.import_zones(work, path, by="test")
+    with pytest.raises(AirspaceError, match="feature 2"):
+        zoning.import_zones(work, path, by="test", datum="wgs84")
     with work.database.read() as session:
         assert not airspaces.in_force(session)
 
