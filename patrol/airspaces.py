@@ -11,11 +11,13 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from airspace import reasons
 from airspace.classes import ZoneClass
 from airspace.windows import Window
 from airspace.zones import Notice, Part, Zone, ZoneKind
 from geo.heights import Height
 from geo.times import Span
+from imagery.reasons import Reason
 from patrol.records import VersionState, ZoneVersion
 from patrol.shelf import Bounds, Shelf, in_box
 from patrol.tables import ZoneRow, ZoneVersionRow
@@ -24,6 +26,11 @@ from patrol.values import dump, load
 versions = Shelf(ZoneVersionRow, ZoneVersion, "zone version")
 
 _BATCH = 2000
+
+
+def note(said: reasons.Reason) -> Reason:
+    """A reason of the airspace as the store keeps notes."""
+    return Reason(said.code, said.zh, said.en)
 
 
 def versions_of(session: Session, *, source: str | None = None, state: VersionState | None = None) -> tuple[ZoneVersion, ...]:

@@ -52,6 +52,7 @@ class Permission(StrEnum):
     APPROVE_EXPORT = "approve_export"
     MASKS = "masks"
     REGISTER = "register"
+    AIRSPACE = "airspace"
 
 
 _WORK = frozenset({Role.REVIEWER, Role.DISPATCHER, Role.OFFICER, Role.TOWN_LEAD})
@@ -61,6 +62,7 @@ _DESK = frozenset({Role.DISPATCHER, Role.REVIEWER})
 PERMISSIONS: Mapping[Permission, frozenset[Role]] = {
     Permission.VIEW: frozenset(Role) - {Role.AUDIT_ADMIN, Role.SECURITY_ADMIN},
     Permission.AREAS: frozenset({Role.ADMIN, Role.DISPATCHER}),
+    Permission.AIRSPACE: frozenset({Role.ADMIN, Role.DISPATCHER, Role.PILOT}),
     Permission.PLAN: frozenset({Role.DISPATCHER, Role.PILOT}),
     Permission.FLY: _AIR,
     Permission.RECON: frozenset({Role.FIRE_COMMANDER, Role.PILOT}),

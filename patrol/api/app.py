@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 
+from airspace.errors import ZoneFileRefused
 from patrol import VERSION
 from patrol.api import cases, exports, flights, quality, register, review, signing, stac, surveys, tiling, uploads, zones
 from patrol.api import schemas as wire
@@ -107,7 +108,7 @@ def _errors(app: FastAPI) -> None:
 
     async def known(_: Request, err: Exception) -> Response:
         status = next(code for kind, code in STATUS.items() if isinstance(err, kind))
-        if isinstance(err, UploadRefused | RegisterRefused):
+        if isinstance(err, UploadRefused | RegisterRefused | ZoneFileRefused):
             return _answer(Problem(status, err.code, err.zh, err.en))
         zh, apart, en = str(err).partition(" / ")
         both = (zh, en) if apart and isinstance(err, MapFileError) else (str(err), str(err))

@@ -12,12 +12,13 @@ from fastapi.responses import StreamingResponse
 
 from flight.calendar import Miss, Placement, Plan
 from geo.frames import LonLat
-from patrol import records, repositories
+from patrol import audit, records, repositories
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import ReconLead, Viewer, Work, workplace_of
 from patrol.fleetwatch import FleetWatch, Sighting
 from patrol.pipeline import recon
+from patrol.pipeline.zonehits import DOWNLOAD
 from patrol.values import load
 
 router = APIRouter(prefix="/api", tags=["flight"])
@@ -121,7 +122,7 @@ def _clearance(given: dict[str, Any]) -> wire.ClearanceOut:
 
 
 @router.get("/missions/{mission_id}/{form}", operation_id="download_mission", response_class=Response)
-def download_mission(mission_id: str, form: Literal["plan", "waypoints"], work: Work, _: Viewer) -> Response:
+def download_mission(mission_id: str, form: Literal["plan", "waypoints"], work: Work, user: Viewer) -> Response:
     """The exact file for a ground station: QGroundControl's .plan, or .waypoints (QGC WPL 110)."""
     column, media_type = FILES[form]
     with work.database.read() as session:
@@ -129,6 +130,8 @@ def download_mission(mission_id: str, form: Literal["plan", "waypoints"], work: 
     blob = getattr(mission, column)
     if blob is None:
         raise rim.Problem(404, "no_file", "该任务没有文件，请重新规划。", "This mission has no file: plan it again.")
+    with work.database.write() as session:  # a change of zones must find the files that have left the house
+        audit.append(session, user.id, DOWNLOAD, f"mission:{mission.id}", at=work.clock.now(), details={"form": form})
     name = f"mission-{mission.sha256[:12]}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(work.blobs.read(blob), media_type=media_type, headers=headers)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -17,17 +16,12 @@ from patrol import records, registry, repositories
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import Registrar, Viewer, Work
+from patrol.api.incoming import BODY, plain_name, received
 from patrol.pipeline import overlaying, registering, watching
 from patrol.registerfile import FORMATS
 
 router = APIRouter(prefix="/api", tags=["register"])
 MOST_BYTES = 300_000_000
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 class RegisterNote(wire.Wire):
@@ -147,7 +141,7 @@ def list_register(
     return [_out(v) for v in found]
 
 
-@router.post("/register", operation_id="import_register", openapi_extra=_BODY)
+@router.post("/register", operation_id="import_register", openapi_extra=BODY)
 async def import_register(
     request: Request,
     work: Work,
@@ -159,7 +153,7 @@ async def import_register(
     layer: Annotated[str | None, Query(max_length=200)] = None,
 ) -> RegisterVersionOut:
     """A file as the new version of its source, whole or not at all; the body is the file."""
-    plain = PurePosixPath(name.replace("\\", "/")).name
+    plain = plain_name(name)
     suffix = Path(plain).suffix.lower()
     if suffix not in {*FORMATS, ".zip"} or suffix == ".shp":
         raise rim.Problem(
@@ -168,20 +162,7 @@ async def import_register(
             f"{plain}：请上传 .gpkg、.geojson、.kml，或包含 .shp/.shx/.dbf/.prj 的 .zip。",
             f"{plain}: send .gpkg, .geojson, .kml, or a .zip with .shp, .shx, .dbf and .prj.",
         )
-    with TemporaryDirectory(prefix="register-", dir=_room(work.settings.home)) as folder:
-        path = Path(folder) / f"given{suffix}"
-        received = 0
-        with path.open("wb") as file:
-            async for piece in request.stream():
-                received += len(piece)
-                if received > MOST_BYTES:
-                    raise rim.Problem(
-                        413,
-                        "too_large",
-                        f"{plain} 超过 {MOST_BYTES // 1_000_000} MB：请分幅上传，或在服务器上用 patrol register import 导入。",
-                        f"{plain} has more than {MOST_BYTES // 1_000_000} MB: split it, or use `patrol register import` on the server.",
-                    )
-                file.write(piece)
+    async with received(request, work, plain, most_bytes=MOST_BYTES, instead="patrol register import") as path:
         made = await run_in_threadpool(
             registering.import_file,
             work,
@@ -194,13 +175,6 @@ async def import_register(
             layer=layer,
         )
     return _out(made)
-
-
-def _room(home: Path) -> Path:
-    """A folder on the store's own disk: the system's temporary one may be small."""
-    room = home / "work"
-    room.mkdir(parents=True, exist_ok=True)
-    return room
 
 
 @router.get("/register/{version_id}/entries", operation_id="register_entries")

@@ -25,8 +25,9 @@ def plan(
     """The 30-day calendar, or the missions of one area on one day with their files."""
     from flight.calendar import Plan
     from flight.errors import PlanningError
-    from patrol import repositories
+    from patrol import audit, repositories
     from patrol.pipeline import planning
+    from patrol.pipeline.zonehits import DOWNLOAD
     from patrol.values import load
 
     with opened() as work:
@@ -49,6 +50,9 @@ def plan(
             for m in missions:
                 for blob, suffix in ((m.plan_blob, "plan"), (m.waypoints_blob, "waypoints")):
                     (out / f"{m.name}.{suffix}").write_bytes(work.blobs.read(str(blob)))
+            with work.database.write() as session:
+                for m in missions:
+                    audit.append(session, BY, DOWNLOAD, f"mission:{m.id}", at=work.clock.now(), details={"form": "files"})
     rows = [
         (m.id, m.name, m.record["items"], m.record["photos"], f"{m.record['duration_s']:.0f}", m.record["clearance"]["verdict"])
         for m in missions

@@ -103,7 +103,14 @@ def test_an_edition_for_later_leaves_no_hour_without_rules(work: Workplace) -> N
     later = now + timedelta(days=10)
     with work.database.write() as session:
         zoning.keep(session, work, "a", (Zone.single("w", "西", ZoneKind.CONTROLLED, WEST),), by="t")
-        zoning.keep(session, work, "a", (Zone.single("w", "西", ZoneKind.CONTROLLED, EAST),), by="t", valid_from=later)
+        zoning.keep(
+            session,
+            work,
+            "a",
+            (Zone.single("w", "西", ZoneKind.CONTROLLED, EAST),),
+            by="t",
+            file=replace(zoning.MADE_HERE, valid_from=later),
+        )
     with work.database.read() as session:
         zones = airspaces.in_force(session)
     before, after = Span(later - timedelta(hours=2), later), Span(later, later + timedelta(hours=2))
@@ -116,7 +123,7 @@ def test_old_data_may_close_air_but_opens_none(work: Workplace) -> None:
     now = work.clock.now()
     zones = (Zone.single("s", "适飞", ZoneKind.SUITABLE, WEST), Zone.single("p", "禁", ZoneKind.PROHIBITED, WEST))
     with work.database.write() as session:
-        zoning.keep(session, work, "a", zones, by="t", valid_until=now + timedelta(days=1))
+        zoning.keep(session, work, "a", zones, by="t", file=replace(zoning.MADE_HERE, valid_until=now + timedelta(days=1)))
     after = Span(now + timedelta(days=2), now + timedelta(days=2, hours=1))
     with work.database.read() as session:
         assert [z.id for z in airspaces.in_force(session) if z.active(after)] == ["a/p"]

@@ -1,0 +1,1 @@
+"""The airspace: how fast zones come in."""
