@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from change_detect import units
 from change_detect.errors import AlignError
 from change_detect.field import Field, fit, nmad, with_lattice
 from change_detect.raster import Layers, Metres, Source, kept_open
@@ -99,6 +100,7 @@ def align(before: Source, after: Source, progress: Progress = silent) -> SurveyP
     """
     if before.grid.frame != after.grid.frame:
         raise AlignError(
+            f"前期为 EPSG:{before.grid.frame.epsg}，后期为 EPSG:{after.grid.frame.epsg}：请统一写到巡查单元的格网上 / "
             f"before is in EPSG:{before.grid.frame.epsg}, after in EPSG:{after.grid.frame.epsg}: write both on the area's grid"
         )
     grid = before.grid
@@ -195,7 +197,8 @@ def _coarse_shift(before: Source, after: Source, grid: Grid) -> tuple[float, flo
     both = float(np.mean(a.valid & b.valid))
     if both < 0.02:
         raise AlignError(
-            f"before and after share {both:.1%} of the area: they show different places, or their coverage hardly meets"
+            f"前后两期影像只有 {both:.1%} 的范围重合：请核对是否选错了成果，或其中一期影像无效 / "
+            f"before and after share {both:.1%} of the area: they show different places, or their coverage hardly meets; look at both surveys"
         )
     fixed, moving = _grey(a), _grey(b)
     rows, cols = _shift_of(fixed, moving, 10)
@@ -279,6 +282,7 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
     """The height offset on unchanged, level ground, and the tone that brings the after ortho to the before one."""
     grid = pair.grid
     places: list[Floats] = []
+    reliefs: list[Floats] = []
     shown, both = 0, 0
     colours: list[tuple[Floats, Floats]] = []
     for done, tile in enumerate(tiles):
@@ -289,13 +293,16 @@ def _vertical_and_tone(pair: SurveyPair, tiles: tuple[Window, ...], progress: Pr
         shown += int((before.shown & after.shown).sum())
         if before.surface is not None and after.surface is not None:
             places.append(_height_samples(before.surface, after.surface, grid, tile))
+            reliefs.append(units.relief(before.surface, after.surface))
     tone = match([a for a, _ in colours], [b for _, b in colours])
     pair = replace(pair, radiometry=tone, residual=replace(pair.residual, leaning=1.0 - shown / max(both, 1)))
     samples = np.concatenate(places) if places else np.empty((0, 3))
-    if not pair.has_surfaces:
+    if pair.before.surface is None or pair.after.surface is None:
         return pair
+    units.check(reliefs, f"{pair.before.taken_on} {pair.before.surface.name}", f"{pair.after.taken_on} {pair.after.surface.name}")
     if len(samples) < 50:
         raise AlignError(
+            "两期地表没有共同已知的平坦地面：请检查地表的覆盖范围，或不带地表、仅比对影像 / "
             "the two surfaces share no level ground that both know: look at their coverage, or compare the orthos alone (no surface)"
         )
     up, weights = fit(samples[:, :2], samples[:, 2], np.ones(len(samples)), floor=0.005)

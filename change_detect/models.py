@@ -190,7 +190,8 @@ def _chances(raw: NDArray[Any], sidecar: Sidecar) -> Chances:
     values = raw.reshape(classes, *side).astype(np.float32)
     if not np.isfinite(values).all():
         raise ModelError(
-            f"模型“{sidecar.name}”的输出含 NaN 或无穷 / the model “{sidecar.name}” answers NaN or infinity: it cannot be trusted anywhere"
+            f"模型“{sidecar.name}”的输出含 NaN 或无穷，请更换模型或清空 PATROL_CHANGE_MODEL / "
+            f"the model “{sidecar.name}” answers NaN or infinity: it cannot be trusted anywhere; use another, or unset PATROL_CHANGE_MODEL"
         )
     if sidecar.answer == "probability":
         if values.min() < -1e-3 or values.max() > 1 + 1e-3:

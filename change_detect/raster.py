@@ -158,13 +158,21 @@ def grid_of(path: Path) -> Grid:
     """The grid a north-up file is written on; raises RasterError when it has none."""
     with _opened(path) as file:
         if file.crs is None or file.transform.is_identity:
-            raise RasterError(f"{path.name} has no georeference: bring it in as a survey of the area first, which registers it")
+            raise RasterError(
+                f"{path.name} 没有坐标信息：请先作为巡查单元的一期成果入库，由系统配准 / "
+                f"{path.name} has no georeference: bring it in as a survey of the area first, which registers it"
+            )
         epsg = file.crs.to_epsg()
         if epsg is None:
-            raise RasterError(f"{path.name}: its coordinate system has no EPSG code; write it in the area's own frame")
+            raise RasterError(
+                f"{path.name}：坐标系没有 EPSG 代码，请改写到巡查单元的坐标系 / {path.name}: its coordinate system has no EPSG code; write it in the area's own frame"
+            )
         t = file.transform
         if abs(t.b) > 1e-9 or abs(t.d) > 1e-9 or abs(t.a + t.e) > 1e-6 * t.a:
-            raise RasterError(f"{path.name}: its cells are turned or not square; write it north-up on the area's grid")
+            raise RasterError(
+                f"{path.name}：像元有旋转或不是正方形，请按正北方向写到巡查单元格网上 / "
+                f"{path.name}: its cells are turned or not square; write it north-up on the area's grid"
+            )
         return Grid(Frame(epsg), float(t.a), float(t.c), float(t.f), int(file.height), int(file.width))
 
 
@@ -220,29 +228,41 @@ def _opened_once(path: Path) -> Iterator[Any]:
             opened = rasterio.open(path)
         with opened as file:
             if file.driver not in DRIVERS:
-                raise RasterError(f"{path.name} is a {file.driver} file: give a GeoTIFF")
+                raise RasterError(
+                    f"{path.name} 是 {file.driver} 文件，请提供 GeoTIFF / {path.name} is a {file.driver} file: give a GeoTIFF"
+                )
             yield file
     except RasterioError as err:
-        raise RasterError(f"{path} cannot be read as an image with a place: {err}") from err
+        raise RasterError(
+            f"{path.name} 无法作为带坐标的影像读取，文件可能损坏，请重新入库 / "
+            f"{path} cannot be read as an image with a place: {err}; bring it in again"
+        ) from err
 
 
 def _must_overlap(path: Path, grid: Grid) -> None:
     own = grid_of(path)
     if own.frame != grid.frame:
         raise RasterError(
+            f"{path.name} 为 EPSG:{own.frame.epsg}，巡查单元为 EPSG:{grid.frame.epsg}，请改写到该坐标系 / "
             f"{path.name} is in EPSG:{own.frame.epsg}, the area works in EPSG:{grid.frame.epsg}: write it in that frame"
         )
     w, s, e, n = grid.bounds_m
     ow, os_, oe, on = own.bounds_m
     if ow >= e or oe <= w or os_ >= n or on <= s:
-        raise RasterError(f"{path.name} shows another place: {own.bounds_m} does not touch the area's {grid.bounds_m}")
+        raise RasterError(
+            f"{path.name} 不在本巡查单元范围内，请核对文件 / "
+            f"{path.name} shows another place: {own.bounds_m} does not touch the area's {grid.bounds_m}; is it the right file?"
+        )
 
 
 def _read_ortho(path: Path, part: Grid) -> tuple[Bytes, Mask]:
     with _opened(path) as file:
         bands = [1, 2, 3] if file.count >= 3 else [1, 1, 1]
         if file.dtypes[0] != "uint8":
-            raise RasterError(f"{path.name}: an ortho has 8 bits per band, this one has {file.dtypes[0]}")
+            raise RasterError(
+                f"{path.name}：正射影像每波段应为 8 位，此文件为 {file.dtypes[0]}，请转换后重新入库 / "
+                f"{path.name}: an ortho has 8 bits per band, this one has {file.dtypes[0]}"
+            )
         pixels, mask = _read(file, part, bands, Resampling.average)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)), mask
 

@@ -79,7 +79,8 @@ def compare(
         found = work.detector(progress).detect(pair)
         found += watching.laid_bare(work, area, pair, found, progress)
     except ChangeError as err:
-        raise ComparisonRefused(f"{before.id} → {after.id}: {err}") from err
+        zh, _, en = str(err).partition(" / ")
+        raise ComparisonRefused(f"{before.id} → {after.id}：{zh} / {before.id} → {after.id}: {en or zh}") from err
     residual = pair.residual
     with work.database.read() as session:
         overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m, pair=pair)
@@ -136,12 +137,16 @@ def _chosen(
 ) -> tuple[records.SurveyRecord, records.SurveyRecord]:
     accepted = repositories.surveys_of(session, area.id, accepted=True)
     if after_id is None and len(accepted) < 2:
-        raise ComparisonRefused(f"area {area.name} has {len(accepted)} accepted survey(s); two are needed: ingest another date")
+        raise ComparisonRefused(
+            f"巡查单元 {area.name} 只有 {len(accepted)} 期合格成果，比对需要两期：请再入库一期 / "
+            f"area {area.name} has {len(accepted)} accepted survey(s); two are needed: ingest another date"
+        )
     after = repositories.surveys.get(session, after_id) if after_id else accepted[-1]
     if before_id is None:
         earlier = [s for s in accepted if (s.taken_on, s.made_at) < (after.taken_on, after.made_at)]
         if not earlier:
             raise ComparisonRefused(
+                f"巡查单元 {area.name} 在 {after.taken_on} 之前没有合格成果，请指明与哪一期比对 / "
                 f"area {area.name} has no accepted survey before {after.taken_on}: name the one to compare with"
             )
         before = earlier[-1]
@@ -149,6 +154,7 @@ def _chosen(
         choice = choosing.named(session, area, after, before_id)
         if choice is None:
             raise ComparisonRefused(
+                f"巡查单元 {area.name} 在 {after.taken_on} 之前没有符合“{before_id}”的成果，请指明与哪一期比对 / "
                 f"area {area.name} has no {before_id} survey before {after.taken_on}: name the one to compare with"
             )
         before = repositories.surveys.get(session, choice.look.id)
@@ -156,9 +162,13 @@ def _chosen(
         before = repositories.surveys.get(session, before_id)
     for survey in (before, after):
         if survey.area_id != area.id:
-            raise ComparisonRefused(f"survey {survey.id} is not of area {area.name}")
+            raise ComparisonRefused(
+                f"成果 {survey.id} 不属于巡查单元 {area.name}，请重新选择 / survey {survey.id} is not of area {area.name}: choose another"
+            )
     if before.id == after.id:
-        raise ComparisonRefused(f"survey {before.id} cannot be compared with itself")
+        raise ComparisonRefused(
+            f"成果 {before.id} 不能与自身比对，请选择另一期 / survey {before.id} cannot be compared with itself: choose another date"
+        )
     return before, after
 
 
@@ -172,7 +182,9 @@ def source(work: Workplace, record: records.SurveyRecord) -> Source:
 
     ortho = path("ortho")
     if ortho is None:
-        raise ComparisonRefused(f"survey {record.id} has no orthophoto")
+        raise ComparisonRefused(
+            f"成果 {record.id} 没有正射影像，请重新入库 / survey {record.id} has no orthophoto: ingest it again"
+        )
     return Source.of(
         ortho,
         taken_on=record.taken_on,
