@@ -85,8 +85,8 @@ def stable_id(outline: Polygon, before: date, after: date) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def outline_of(mask: Mask, grid: Grid, window: Window) -> Polygon:
-    """The outline of the largest part of a mask, in metres: regularised to its dominant direction where that fits."""
+def outline_of(mask: Mask, grid: Grid, window: Window, *, regular: bool = True) -> Polygon:
+    """The outline of the largest part of a mask, in metres: regularised to its dominant direction where that fits, or only thinned."""
     if not mask.any():
         raise ChangeError("an empty mask has no outline")
     tight = box_of(mask)
@@ -94,7 +94,12 @@ def outline_of(mask: Mask, grid: Grid, window: Window) -> Polygon:
     parts = outlines(mask[tight.slices], grid.part(where).transform)
     raw = max(parts, key=lambda p: float(p.area))
     raw = _without_pinholes(raw.buffer(0), grid.gsd_m)
-    return regularised(raw, grid.gsd_m)
+    return regularised(raw, grid.gsd_m) if regular else _thinned(raw, grid.gsd_m)
+
+
+def _thinned(raw: Polygon, gsd_m: float) -> Polygon:
+    plain = _largest(raw.simplify(1.0 * gsd_m).buffer(0))
+    return plain if plain.is_valid and not plain.is_empty else raw
 
 
 def box_of(mask: Mask) -> Window:

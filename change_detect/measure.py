@@ -60,7 +60,7 @@ def body_of(gain: Metres, near: Mask, gsd_m: float) -> Mask:
     # nothing but the region's own surroundings is looked at: the window around it is a hundred times larger
     tight = _grown(box_of(near), 0.3 / gsd_m + 4, near.shape).slices
     out = np.zeros(near.shape, bool)
-    out[tight] = _body(np.ascontiguousarray(gain[tight]), np.ascontiguousarray(near[tight]), gsd_m)
+    out[tight] = _body(gain[tight], near[tight], gsd_m)
     return out
 
 
@@ -93,8 +93,7 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
     ground_m = _ground(lower.surface, upper.surface, body, gsd_m)
     lower, upper = lower.part(tight), upper.part(tight)
     assert lower.surface is not None and upper.surface is not None
-    gain, z = (np.ascontiguousarray(values[tight.slices]) for values in (gain, z))
-    body = np.ascontiguousarray(body[tight.slices])
+    gain, z, body = gain[tight.slices], z[tight.slices], body[tight.slices]
     cells = body.astype(np.uint8)
     known = np.isfinite(lower.surface) & np.isfinite(upper.surface)
     core = cv2.erode(cells, _round(0.5 / gsd_m)) > 0

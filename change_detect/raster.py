@@ -74,10 +74,10 @@ class Layers:
                 raise RasterError(f"the {name} layer of shape {layer.shape} does not fit the ortho's {shape}")
 
     def part(self, window: Window) -> Layers:
-        """The cells of a window of this window."""
+        """The cells of a window of this window: views, nothing is copied."""
 
         def cut(values: NDArray[Any] | None) -> Any:
-            return None if values is None else np.ascontiguousarray(values[window.slices])
+            return None if values is None else values[window.slices]
 
         return Layers(*(cut(v) for v in (self.ortho, self.valid, self.surface, self.sigma, self.filled, self.doubtful)))
 

@@ -76,7 +76,7 @@ class Sheet:
         old, new = (
             replace(
                 picture,
-                surface=np.ascontiguousarray(surface[part]),
+                surface=surface[part],
                 filled=None if source.filled is None else self.flags[part] & bit > 0,
             )
             for picture, surface, bit, source in zip(pictures, pair, _FILLED, (self.pair.before, self.pair.after), strict=True)
