@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     job_max_attempts: int = Field(3, ge=1, description="how many workers may die of one job")
     job_modules: tuple[str, ...] = Field(("patrol.pipeline.kinds",), description="modules that register the kinds of jobs")
     share_photos: int = Field(300, ge=1, description="from so many photos on a survey is made in pieces that many workers share")
+    share_windows: int = Field(
+        4,
+        ge=1,
+        description="from so many windows (of half a kilometre) on a comparison is made in pieces that many workers share",
+    )
     sweep_s: float = Field(15.0, gt=0, description="how often a worker looks for jobs that were left lying")
 
     upload_file_mb: float = Field(250.0, gt=0, description="the largest file an upload takes")

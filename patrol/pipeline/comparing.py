@@ -29,7 +29,7 @@ from imagery.cells import WORST_P95_PX, CellState, cells
 from imagery.reasons import Reason
 from imagery.residual import Residual
 from patrol import audit, records, repositories
-from patrol.pipeline import choosing, evidencing, following, overlaying, watching
+from patrol.pipeline import choosing, evidencing, following, looking, overlaying, watching
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -68,15 +68,35 @@ def compare(
     `before_id` may be a word: `last`, `good` (the last of good quality) or `best` (the one most alike, see `choosing`).
     Doing it again changes nothing. Raises ComparisonRefused.
     """
+    done = begin(work, area_id, before_id, after_id, by=by, progress=progress)
+    assert isinstance(done, records.ComparisonRecord)
+    return done
+
+
+def begin(
+    work: Workplace,
+    area_id: str,
+    before_id: str | None = None,
+    after_id: str | None = None,
+    *,
+    by: str,
+    progress: Progress = silent,
+    shared: bool = False,
+) -> records.ComparisonRecord | looking.Share:
+    """As `compare`; a `shared` one of many windows comes back as those that others are to look at before it is begun again."""
     with work.database.read() as session:
         area = repositories.areas.get(session, area_id)
         before, after = _chosen(session, area, before_id, after_id)
         there = repositories.comparison_of(session, before.id, after.id)
     if there is not None and not there.record.get("stale"):  # a survey that was moved since is compared anew
         return there
+    ids = before.id, after.id
+    sources = source(work, before), source(work, after)
     try:
-        pair = aligned(work, before, after, progress)
-        found = work.detector(progress).detect(pair)
+        looked = looking.detect(work, ids, sources, lambda: _aligned(*sources, progress), progress, shared=shared)
+        if isinstance(looked, looking.Share):
+            return looked
+        pair, found = looked
         found += watching.laid_bare(work, area, pair, found, progress)
     except ChangeError as err:
         zh, _, en = str(err).partition(" / ")
@@ -129,6 +149,7 @@ def compare(
         details = {"area": area.id, "candidates": len(found)}
         audit.append(session, by, "comparison.add", f"comparison:{comparison.id}", at=comparison.made_at, details=details)
     answer_rechecks(work, area, after, progress=progress)
+    looking.leave(work, ids)
     return comparison
 
 
@@ -229,7 +250,10 @@ def aligned(
     work: Workplace, before: records.SurveyRecord, after: records.SurveyRecord, progress: Progress = silent
 ) -> SurveyPair:
     """The pair on its working grid, with what still lies between the two measured."""
-    old, new = source(work, before), source(work, after)
+    return _aligned(source(work, before), source(work, after), progress)
+
+
+def _aligned(old: Source, new: Source, progress: Progress) -> SurveyPair:
     grid = working_grid(old.grid)
     return align(old.on(grid), new.on(grid), progress)
 

@@ -15,7 +15,7 @@ from imagery.survey import Compression
 from patrol import uploads
 from patrol.database import Database
 from patrol.jobs import Context, Piece, Spread, housekeeper, job
-from patrol.pipeline import comparing, exporting, masking, nudging, retaining, surveying, uploading
+from patrol.pipeline import comparing, exporting, looking, masking, nudging, retaining, surveying, uploading
 from patrol.settings import Settings
 from patrol.wiring import Workplace, open_blobs
 
@@ -126,10 +126,19 @@ def sweep_cache(settings: Settings, _: Database, __: Clock) -> None:
 @job("compare")
 def compare(
     context: Context, *, area_id: str, by: str, before_id: str | None = None, after_id: str | None = None
-) -> Mapping[str, Any]:
-    """Two surveys to findings."""
-    done = comparing.compare(_work(context), area_id, before_id, after_id, by=by, progress=context.progress)
+) -> Mapping[str, Any] | Spread:
+    """Two surveys to findings; of a large area in windows, for the surveys it was begun with."""
+    done = comparing.begin(_work(context), area_id, before_id, after_id, by=by, progress=context.progress, shared=True)
+    if isinstance(done, looking.Share):
+        pieces = tuple(Piece({"room": done.room, "number": number}, looking.STEPS) for number in done.numbers)
+        return Spread("detect", "comparison_window", pieces, {"before_id": done.before_id, "after_id": done.after_id})
     return {"comparison_id": done.id}
+
+
+@job("comparison_window")
+def comparison_window(context: Context, *, room: str, number: int) -> None:
+    """One window of a comparison that many workers share."""
+    looking.look(_work(context), room, number, context.progress)
 
 
 @job("burn_masks")

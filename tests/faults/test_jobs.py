@@ -46,9 +46,8 @@ def settings_for(url: str, home: Path, **more: Any) -> Settings:
 @contextmanager
 def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """A real worker process, with these settings as its environment; killed at the end if it still lives."""
-    named = settings.model_dump(
-        mode="json", include={"home", "database_url", "broker_url", "job_lease_s", "sweep_s", "worker_processes", "share_photos"}
-    )
+    passed = {"home", "database_url", "broker_url", "job_lease_s", "sweep_s", "worker_processes", "share_photos", "share_windows"}
+    named = settings.model_dump(mode="json", include=passed)
     environment = {**os.environ, **{f"PATROL_{key.upper()}": str(value) for key, value in named.items()}}
     environment["PATROL_JOB_MODULES"] = json.dumps(settings.job_modules)
     environment["PYTHONPATH"] = f"{KINDS.parent}{os.pathsep}{ROOT}"
