@@ -21,9 +21,9 @@ from geo import reading
 from geo.reading import Judged, Reading
 
 SAME_M = 60.0
-"""Known zones lie on the new ones when their middles are at most so far apart (median)."""
-OTHER_M = 150.0
-"""Another reading is told apart when it puts them at least so far."""
+"""A known zone lies on the new one when their middles are at most so far apart: other datums put it 300 m off or more."""
+SHARE = 0.3
+"""So many of the zones that are known must lie on the new ones in a reading; the others may have moved."""
 _REACH_M = 3000.0
 _MOST = 400  # so many outlines tell as much as ten thousand
 _LIKE = 0.8  # areas of the same zone in two editions
@@ -44,10 +44,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """How far known zones lie from the new ones in a reading: the median in metres over `count` zones."""
+    """How known zones lie in a reading: how many on the new ones, and how far in the middle those that lie so in the best reading."""
 
     reading: Reading
-    count: int
+    close: int
     off_m: float
 
 
@@ -139,9 +139,11 @@ def _matches(tried: Sequence[Reading], shapes: Sequence[BaseGeometry], names: Se
             if fitting:
                 table[row, column] = min(_metres(middle, middles[i]) for i in fitting)
     counted = (table <= _REACH_M).any(axis=0)
-    if not counted.any():
+    close = (table <= SAME_M).sum(axis=1)
+    if not counted.any() or close.max() < SHARE * counted.sum():
         return ()
-    return tuple(_Match(way, int(counted.sum()), float(np.median(table[row, counted]))) for row, way in enumerate(tried))
+    on = table[int(close.argmax())] <= SAME_M
+    return tuple(_Match(way, int(close[row]), float(np.median(table[row, on]))) for row, way in enumerate(tried))
 
 
 def _metres(a: np.ndarray, b: np.ndarray) -> float:
@@ -152,14 +154,13 @@ def _metres(a: np.ndarray, b: np.ndarray) -> float:
 def _decided(matches: Sequence[_Match]) -> _Match | None:
     if not matches:
         return None
-    best, *rest = sorted(matches, key=lambda m: m.off_m)
-    told_apart = all(other.off_m >= max(OTHER_M, 3 * best.off_m) for other in rest)
-    return best if best.off_m <= SAME_M and told_apart else None
+    best, *rest = sorted(matches, key=lambda m: (-m.close, m.off_m))
+    return best if all(4 * other.close < best.close for other in rest) else None
 
 
 def _by_known(best: _Match, matches: Sequence[_Match], claim: Reading | None) -> Judged:
-    zh = f"有 {best.count} 个空域与已有空域对应，按{best.reading.zh}读取位置相差 {best.off_m:.0f} 米"
-    en = f"{best.count} of its zones are known already, and lie {best.off_m:.0f} m from them when read as {best.reading.en}"
+    zh = f"有 {best.close} 个空域与已有空域对应，按{best.reading.zh}读取位置相差 {best.off_m:.0f} 米"
+    en = f"{best.close} of its zones are known already, and lie {best.off_m:.0f} m from them when read as {best.reading.en}"
     if claim is None:
         return Judged(
             best.reading,
@@ -173,7 +174,8 @@ def _by_known(best: _Match, matches: Sequence[_Match], claim: Reading | None) ->
     return Judged(
         None,
         False,
-        f"文件称坐标系为{claim.zh}，但按此与已有空域相差 {_far(own.off_m)}；{zh}。请向提供单位核实，用 --datum {_to_say(best.reading)} 重新导入。",
+        f"文件称坐标系为{claim.zh}，但按此与已有空域相差 {_far(own.off_m)}；{zh}。请向提供单位核实，坐标系改选 {_to_say(best.reading)}"
+        f"（--datum {_to_say(best.reading)}）后重新导入。",
         f"the file is said to be {claim.en}, but so its zones lie {_far(own.off_m)} from those that are known; {en}. Ask who made it, then import it "
         f"with --datum {_to_say(best.reading)}.",
     )
@@ -201,8 +203,8 @@ def _on_trust(
             return Judged(
                 None,
                 False,
-                f"按{how[0]}为{claim.zh}，但这样没有一个空域落在巡查单元内；按{best.reading.zh}则为 {best.share:.0%}。请核实后用 --datum "
-                f"{_to_say(best.reading)} 重新导入。",
+                f"按{how[0]}为{claim.zh}，但这样没有一个空域落在巡查单元内；按{best.reading.zh}则为 {best.share:.0%}。请核实后坐标系改选 "
+                f"{_to_say(best.reading)}（--datum {_to_say(best.reading)}）重新导入。",
                 f"{how[1]} it is {claim.en}, but so none of its zones touches an area under watch; as {best.reading.en} {best.share:.0%} do. Make "
                 f"sure, then import it with --datum {_to_say(best.reading)}.",
             )
@@ -236,7 +238,7 @@ def _unsaid(tried: Sequence[Reading], shapes: Sequence[BaseGeometry], known: Kno
     return Judged(
         None,
         False,
-        f"文件没有注明坐标系，也没有已知空域可供核对；选错会偏差 500 至 1000 米。请向提供单位核实，用 --datum 声明（{choices}）后再导入。",
+        f"文件没有注明坐标系，也没有已知空域可供核对；选错会偏差 500 至 1000 米。请向提供单位核实，选定坐标系（--datum：{choices}）后再导入。",
         "the file does not say its datum, and no known zone tells; a wrong one puts zones 500 to 1,000 m off. Ask who made it, and declare it with "
         f"--datum ({choices.replace('、', ', ')}).",
     )

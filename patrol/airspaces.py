@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from shapely.geometry import GeometryCollection
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import insert, select
+from sqlalchemy import Row, Select, insert, select
 from sqlalchemy.orm import Session
 
 from airspace import reasons
 from airspace.classes import ZoneClass
 from airspace.windows import Window
 from airspace.zones import Notice, Part, Zone, ZoneKind
-from geo.heights import Height
+from geo.heights import Datum, Height
 from geo.times import Span
 from imagery.reasons import Reason
 from patrol.records import VersionState, ZoneVersion
@@ -51,8 +51,7 @@ def add_zones(session: Session, version_id: str, zones: Iterable[Zone]) -> None:
 
 def zones_of(session: Session, version_id: str) -> tuple[Zone, ...]:
     """The zones of one version as its file had them, in the file's order."""
-    query = select(ZoneRow).where(ZoneRow.version_id == version_id).order_by(ZoneRow.id)
-    return tuple(_zone(row) for row in session.scalars(query))
+    return tuple(_zone(row) for row in session.execute(_rows_of(version_id)))
 
 
 def in_force(session: Session, box: Bounds | None = None) -> tuple[Zone, ...]:
@@ -63,12 +62,21 @@ def in_force(session: Session, box: Bounds | None = None) -> tuple[Zone, ...]:
     """
     found: list[Zone] = []
     for version in versions_of(session, state=VersionState.CURRENT):
-        query = select(ZoneRow).where(ZoneRow.version_id == version.id).order_by(ZoneRow.id)
+        query = _rows_of(version.id)
         if box is not None:
             query = query.where(in_box(ZoneRow, session, box))
-        held = (under(version, _zone(row)) for row in session.scalars(query))
+        held = (under(version, _zone(row)) for row in session.execute(query))
         found += (zone for zone in held if zone is not None)
     return tuple(found)
+
+
+def outlines_in_force(session: Session) -> tuple[tuple[str, BaseGeometry], ...]:
+    """Names and outlines of the zones of all current versions: what a new file is laid over, without the rest of each."""
+    current = select(ZoneVersionRow.id).where(ZoneVersionRow.state == VersionState.CURRENT.value)
+    return tuple(
+        (name, shape)
+        for name, shape in session.execute(select(ZoneRow.name, ZoneRow.shape).where(ZoneRow.version_id.in_(current)))
+    )
 
 
 def under(version: ZoneVersion, zone: Zone) -> Zone | None:
@@ -88,6 +96,10 @@ def under(version: ZoneVersion, zone: Zone) -> Zone | None:
         valid_from=start,
         valid_until=end,
     )
+
+
+def _height(stored: Mapping[str, Any]) -> Height:
+    return Height(stored["metres"], Datum(stored["datum"]))
 
 
 def _row(version_id: str, number: int, zone: Zone) -> dict[str, Any]:
@@ -120,10 +132,15 @@ def _row(version_id: str, number: int, zone: Zone) -> dict[str, Any]:
     }
 
 
-def _zone(row: ZoneRow) -> Zone:
+def _rows_of(version_id: str) -> Select[Any]:
+    """The rows of a version in the file's order, as plain tuples: ten thousand mapped objects would take seconds."""
+    return select(*ZoneRow.__table__.columns).where(ZoneRow.version_id == version_id).order_by(ZoneRow.id)
+
+
+def _zone(row: Row[Any]) -> Zone:
     outlines = row.shape.geoms if isinstance(row.shape, GeometryCollection) else (row.shape,)
     parts = (
-        Part(outline, load(Height, limits["floor"]), load(Height, limits["ceiling"]))
+        Part(outline, _height(limits["floor"]), _height(limits["ceiling"]))
         for outline, limits in zip(outlines, row.parts, strict=True)
     )
     return Zone(
@@ -132,14 +149,14 @@ def _zone(row: ZoneRow) -> Zone:
         kind=ZoneKind(row.kind),
         parts=tuple(parts),
         article_class=ZoneClass(row.article_class) if row.article_class else None,
-        spans=load(tuple[Span, ...], row.spans),
-        windows=load(tuple[Window, ...], row.windows),
+        spans=load(tuple[Span, ...], row.spans) if row.spans else (),
+        windows=load(tuple[Window, ...], row.windows) if row.windows else (),
         buffer_m=row.buffer_m,
         authority=row.authority,
         version=row.version,
         synthetic=row.synthetic,
         valid_from=row.valid_from,
         valid_until=row.valid_until,
-        notice=load(Notice | None, row.notice),
+        notice=load(Notice, row.notice) if row.notice else None,
         attributes=tuple((key, value) for key, value in row.attributes),
     )

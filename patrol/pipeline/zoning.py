@@ -48,8 +48,7 @@ class Terms:
 def known(session: Session) -> Known:
     """What a new file's datum is judged against: areas under watch and the zones in force."""
     areas = repositories.areas.where(session)
-    zones = tuple((zone.name, zone.outline) for zone in airspaces.in_force(session))
-    return Known(unary_union([a.outline for a in areas]) if areas else None, zones)
+    return Known(unary_union([a.outline for a in areas]) if areas else None, airspaces.outlines_in_force(session))
 
 
 def review(

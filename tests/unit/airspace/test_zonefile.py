@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shapely.affinity import translate
 from shapely.geometry import Point, box
 
 from airspace.clearance import Verdict, clear
@@ -16,6 +17,8 @@ from airspace.formats import geojson
 from airspace.permitfile import load_permits
 from airspace.zonefile import Known, read_zones
 from airspace.zones import Flag, Volume, Zone, ZoneKind
+from geo.datums import gcj02
+from geo.frames import LonLat
 from geo.heights import Datum, Height
 from geo.times import Span
 
@@ -199,6 +202,33 @@ def test_a_file_in_another_datum_than_it_is_said_to_be_is_refused_beside_known_z
     guessed = read_zones(baidu, name="zones.geojson", known=known)
     assert (guessed.datum, guessed.guessed) == ("bd09", True)
     assert "19" in guessed.notes[0].zh
+
+
+def test_zones_that_moved_do_not_hide_the_datum(tmp_path: Path) -> None:
+    """Of three known zones two moved by kilometres: the one that stayed still tells the datum; when all moved, nothing does."""
+    outlines = [box(120.1 + i / 10, 32.1, 120.12 + i / 10, 32.12) for i in range(3)]
+    known = Known(zones=tuple((f"区{i}", o) for i, o in enumerate(outlines)))
+
+    def written(moved: int) -> Path:
+        zones = [
+            Zone.single(f"区{i}", f"区{i}", ZoneKind.CONTROLLED, translate(o, 0.02 if i < moved else 0.0).segmentize(0.1))
+            for i, o in enumerate(outlines)
+        ]
+        data = json.loads(geojson.write(zones))
+        del data["datum"]
+        for feature in data["features"]:
+            ring = feature["geometry"]["coordinates"][0]
+            places = [gcj02(LonLat(lon_deg=x, lat_deg=y)) for x, y in ring]
+            feature["geometry"]["coordinates"] = [[[p.lon_deg, p.lat_deg] for p in places]]
+        path = tmp_path / f"moved{moved}.geojson"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+    assert read_zones(written(2), known=known).datum == "gcj02"
+    with pytest.raises(AirspaceError, match="gcj02"):
+        read_zones(written(2), known=known, datum="wgs84")
+    with pytest.raises(AirspaceError, match="no known zone tells"):
+        read_zones(written(3), known=known)
 
 
 def test_a_file_that_says_nothing_is_not_taken_where_nothing_is_known() -> None:

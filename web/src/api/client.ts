@@ -46,6 +46,12 @@ export function post<P extends Routes<"post">>(path: P, ...[ask]: Rest<Ask<Opera
   return call("POST", path, ask) as Promise<Answer<Operation<P, "post">>>;
 }
 
+/** Send a file as the body of a post; the rest of what is asked stands in the query. */
+export function postFile<P extends Routes<"post">>(path: P, query: Record<string, string>, file: Blob): Promise<Answer<Operation<P, "post">>> {
+  const init: RequestInit = { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/octet-stream" }, body: file };
+  return send(path, path + search(query), init) as Promise<Answer<Operation<P, "post">>>;
+}
+
 /** Send one file as a form part named `file`. */
 export async function upload(path: string, values: Record<string, string>, file: File): Promise<unknown> {
   const form = new FormData();

@@ -19,6 +19,7 @@ export type HistoryEvent = S["EventOut"];
 export type Fact = NonNullable<S["ActIn"]["facts"]>[string];
 export type Zone = S["ZoneOut"];
 export type Height = S["HeightOut"];
+export type ZoneReview = S["ZoneReviewOut"];
 export type Clearance = S["ClearanceOut"];
 export type Aircraft = S["AircraftOut"];
 export type CalendarEntry = S["CalendarEntry"];

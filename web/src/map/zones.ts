@@ -77,6 +77,9 @@ function card(zones: readonly Zone[]): HTMLElement {
       word("zone", zone.kind),
       ...(zone.article_text ? [`${say(zone.article_text)} ${zone.article}`] : []),
       ...zone.parts.map((p) => t("flight.heights", { floor: height(p.floor), ceiling: height(p.ceiling) })),
+      zone.buffer_m ? t("zones.buffer", { m: zone.buffer_m }) : "",
+      zone.timed ? t("zones.timed") : "",
+      [zone.authority, zone.version].filter(Boolean).join(" "),
       zone.synthetic ? t("flight.synthetic") : "",
     ]
       .filter(Boolean)

@@ -19,8 +19,8 @@ export const air = reactive<Air>({ zones: [], zonesLoaded: false, calendar: [], 
 
 export const mission = computed(() => air.missions.find((m) => m.id === air.missionId) ?? null);
 
-export async function loadZones(): Promise<void> {
-  if (air.zonesLoaded) return;
+export async function loadZones(anew = false): Promise<void> {
+  if (air.zonesLoaded && !anew) return;
   try {
     air.zones = await get("/api/zones");
     air.zonesLoaded = true;
