@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from dispatch.cause import Cause
 from dispatch.finding import FindingId
 from geo.frames import LonLat
 
@@ -107,6 +108,7 @@ class Verification:
     permit: str = ""
     measured_m2: float | None = None
     note: str = ""
+    cause: Cause | None = None  # of what is no structure: what it is
 
 
 class StepKind(StrEnum):

@@ -14,7 +14,9 @@ from typing import NewType
 
 from shapely.geometry import MultiPolygon, Polygon
 
+from dispatch import texts
 from dispatch.actor import Actor, Role
+from dispatch.cause import AT_DESK, Cause
 from dispatch.errors import DispatchError
 from dispatch.event import Event
 from dispatch.refusal import Reason, Refusal
@@ -157,8 +159,11 @@ def judge(
     *,
     reason: str = "",
     duplicate_of: FindingId | None = None,
+    cause: Cause | None = None,
 ) -> Judged | Refusal:
-    """Carry out one act, or say why not. A refusal changes nothing."""
+    """Carry out one act, or say why not. A refusal changes nothing. `cause` belongs to a rejection, and is a reason by itself."""
+    if cause is not None and not reason.strip():
+        reason = texts.CAUSES[cause]["zh"]
     now = clock.now()
     move = MOVES.get((finding.state, act))
     if move is None:
@@ -170,6 +175,8 @@ def judge(
     leased = finding.leased_by not in {None, by.id} and finding.leased_until is not None and now < finding.leased_until
     if leased and Role.SYSTEM not in by.roles:
         refused.append(Reason("leased", earliest=finding.leased_until))
+    if cause is not None and (act is not FindingAct.REJECT or cause not in AT_DESK):
+        refused.append(Reason("not_a_cause", values={"cause": texts.CAUSES[cause]["zh"], "cause_en": texts.CAUSES[cause]["en"]}))
     if duplicate_of == finding.id:
         refused.append(Reason("duplicate_of_itself"))
     if refused:
@@ -186,6 +193,8 @@ def judge(
         leased_until=now + LEASE if leasing else None,
         version=finding.version + 1,
     )
-    facts = {"duplicate_of": duplicate_of} if duplicate_of else {}
+    facts: dict[str, str] = {"duplicate_of": duplicate_of} if duplicate_of else {}
+    if cause is not None:
+        facts["cause"] = cause.value
     event = Event("finding", finding.id, act, finding.state, move.to, by.id, by.name, now, reason.strip(), facts)
     return Judged(after, event)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from dispatch.actor import Actor, Role
 from dispatch.case import Case, Step, StepKind, Verdict
+from dispatch.cause import ON_SITE
 from dispatch.deadlines import add_months
 from dispatch.office import Facts, Office
 from dispatch.refusal import Reason
@@ -83,6 +84,15 @@ def _verification(scene: Scene) -> Reason | None:
     return Reason("visit_in_future", earliest=form.at) if form.at > scene.at else None
 
 
+def _cause(scene: Scene) -> Reason | None:
+    form = scene.facts.verification
+    if form is None:
+        return None
+    if form.verdict is not Verdict.NOT_A_STRUCTURE:
+        return Reason("cause_of_a_structure") if form.cause is not None else None
+    return None if form.cause in ON_SITE else Reason("told_too_little", missing="cause")
+
+
 def _outcome(scene: Scene) -> Reason | None:
     case, wanted = scene.case, scene.facts.outcome
     if wanted is StepKind.SELF_DONE or (wanted is None and case.step(StepKind.SELF_DONE, case.leg)):
@@ -114,6 +124,7 @@ NEEDS: Mapping[str, Check] = {
     "two_officers": _two_officers,
     "officers": _officers,
     "photos": _photos,
+    "cause": _cause,
     "outcome": _outcome,
     "recheck": _recheck,
     "recheck_signed": _recheck_signed,

@@ -86,6 +86,34 @@ VERDICTS: Mapping[str, Text] = {
     "no_entry": _t("无法进入", "no entry"),
 }
 
+CAUSES: Mapping[str, Text] = {
+    "pile": _t("堆料", "Pile of material"),
+    "renovation": _t("普通装修翻新", "Ordinary renovation"),
+    "vehicle": _t("车辆或临时物品", "Vehicle or movable thing"),
+    "vegetation": _t("植被或农作物", "Plants or crops"),
+    "shadow": _t("阴影或影像误差", "Shadow or image error"),
+    "permitted": _t("已有合法许可", "Has a permit"),
+    "not_new": _t("早已存在", "Stood there before"),
+    "nothing": _t("现场没有异物", "Nothing there"),
+    "other": _t("其他", "Something else"),
+}
+
+TRUTHS: Mapping[str, Text] = {
+    "structure": _t("属实", "a structure"),
+    "lawful": _t("属实，合法", "a structure, lawful"),
+    "gone": _t("属实，已拆", "a structure, gone"),
+    "not_new": _t("不是新建", "nothing new"),
+    "not_a_structure": _t("非建筑", "not a structure"),
+    "open": _t("重新研判", "looked at again"),
+}
+
+INFORMED: Mapping[int, Text] = {
+    1: _t("内业研判", "desk"),
+    2: _t("复核影像", "recheck survey"),
+    3: _t("现场核查", "site visit"),
+    4: _t("处置", "handling"),
+}
+
 STEPS: Mapping[str, Text] = {
     "stop_order": _t("责令停止违法行为通知书", "stop order"),
     "decision": _t("行政决定书", "decision"),
@@ -105,6 +133,7 @@ FIELDS: Mapping[str, Text] = {
     "assignee": _t("承办人", "assignee"),
     "verification": _t("核查表", "verification form"),
     "officers": _t("两名执法人员姓名", "names of two officers"),
+    "cause": _t("现场是什么（非建筑时必填）", "what it is, of what is no structure"),
     "two_officers": _t("两名执法人员姓名", "names of two officers"),
     "photos": _t("现场照片", "field photos"),
     "document": _t("文书编号", "number of the document"),
@@ -157,6 +186,8 @@ REASONS: Mapping[str, Text] = {
     "not_reviewed": _t("电子技术监控记录须经法制和技术审核。", "Imagery needs its legal and technical review first."),
     "two_officers": _t("执法人员不得少于两人。", "No fewer than two officers must act."),
     "photos": _t("现场照片至少{least}张，现有{given}张。", "At least {least} field photos are needed; there are {given}."),
+    "not_a_cause": _t("“{cause}”不能作为此处的原因。", "“{cause_en}” is no cause that can be given here."),
+    "cause_of_a_structure": _t("只有“非建筑”才填写原因。", "Only what is “not a structure” has a cause."),
     "visit_in_future": _t("核查时间晚于现在。", "The visit lies in the future."),
     "not_verified": _t("尚未现场核查。", "Nobody has verified it on the ground."),
     "must_be_handled": _t("核查结论不支持直接销号。", "The verdict does not end the case."),

@@ -62,9 +62,15 @@ MOVES: Mapping[tuple[CaseState, CaseAct], Move] = {
     (_S.DISPATCHED, _A.ACCEPT): Move(_S.ACCEPTED, _FIELD, (), ("mine",), "visit"),
     (_S.DISPATCHED, _A.RETURN): Move(_S.RETURNED, _FIELD, ("reason",), ("mine",), "reassign"),
     (_S.ACCEPTED, _A.RETURN): Move(_S.RETURNED, _FIELD, ("reason",), ("mine",), "reassign"),
-    (_S.DISPATCHED, _A.VERIFY): Move(_S.VERIFYING, _FIELD, ("verification", "two_officers", "photos"), ("mine",), "conclude"),
-    (_S.ACCEPTED, _A.VERIFY): Move(_S.VERIFYING, _FIELD, ("verification", "two_officers", "photos"), ("mine",), "conclude"),
-    (_S.VERIFYING, _A.VERIFY): Move(_S.VERIFYING, _FIELD, ("verification", "two_officers", "photos"), ("mine",), "conclude"),
+    (_S.DISPATCHED, _A.VERIFY): Move(
+        _S.VERIFYING, _FIELD, ("verification", "cause", "two_officers", "photos"), ("mine",), "conclude"
+    ),
+    (_S.ACCEPTED, _A.VERIFY): Move(
+        _S.VERIFYING, _FIELD, ("verification", "cause", "two_officers", "photos"), ("mine",), "conclude"
+    ),
+    (_S.VERIFYING, _A.VERIFY): Move(
+        _S.VERIFYING, _FIELD, ("verification", "cause", "two_officers", "photos"), ("mine",), "conclude"
+    ),
     (_S.VERIFYING, _A.CLOSE): Move(_S.CLOSED, _SIGN, ("reason",), ("verified", "nothing_to_handle")),
     (_S.VERIFYING, _A.LEDGER): Move(_S.LEDGERED, _SIGN, (), ("verified", "historic")),
     (_S.VERIFYING, _A.HANDLE): Move(_S.HANDLING, _FIELD, (), ("mine", "verified", "illegal"), "handle"),

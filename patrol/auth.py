@@ -44,6 +44,7 @@ class Permission(StrEnum):
     EVIDENCE = "evidence"
     JOBS = "jobs"
     FIGURES = "figures"
+    LEARN = "learn"
     USERS = "users"
     ROLES = "roles"
     AUDIT = "audit"
@@ -74,6 +75,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = {
     Permission.EVIDENCE: _WORK,
     Permission.JOBS: frozenset({Role.ADMIN, Role.DISPATCHER, Role.REVIEWER, Role.PILOT}),
     Permission.FIGURES: _WORK | {Role.ADMIN},
+    Permission.LEARN: frozenset({Role.ADMIN, Role.REVIEWER}),
     # 三员分立: the system administrator makes accounts, the security one gives roles, the audit one reads the log
     Permission.USERS: frozenset({Role.ADMIN}),
     Permission.ROLES: frozenset({Role.SECURITY_ADMIN}),

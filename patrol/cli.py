@@ -9,7 +9,7 @@ from collections.abc import Callable
 import typer
 
 from patrol import terminal
-from patrol.commands import accounts, areas, cases, flights, keeping, lawful, serving, surveys, zones
+from patrol.commands import accounts, areas, cases, flights, keeping, lawful, learning, serving, surveys, zones
 from patrol.terminal import complain
 
 _COMMANDS: dict[str, Callable[..., None]] = {
@@ -30,6 +30,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "openapi": serving.openapi,
     "retention": keeping.retention,
     "catalogue": keeping.catalogue,
+    "precision": learning.precision,
 }
 _GROUPS = {
     "area": areas.area_app,
@@ -41,6 +42,7 @@ _GROUPS = {
     "export": keeping.export_app,
     "mask": keeping.mask_app,
     "register": lawful.register_app,
+    "calibration": learning.calibration_app,
 }
 
 app = typer.Typer(help="空中巡查 Drone Patrol", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

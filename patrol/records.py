@@ -126,6 +126,34 @@ class CandidateRecord:
     features: Mapping[str, float] = field(default_factory=dict)
 
 
+class CalibrationState(StrEnum):
+    """What a calibration is to later comparisons."""
+
+    CURRENT = "current"  # 现行
+    REPLACED = "replaced"  # 已替换
+    DECLINED = "declined"  # 未采用
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """A calibration made of `labels` labels, `right` of them right. `zh`, `en` say how it did where it had not looked and what it changes.
+
+    `record` holds the curves, the tests, the labels themselves, the areas they came from, and what changes for each kind.
+    """
+
+    id: str
+    number: int
+    state: CalibrationState
+    labels: int
+    right: int
+    zh: str
+    en: str
+    made_by: str
+    made_at: datetime
+    record: Mapping[str, Any]
+    said: str = ""  # why it was put back or replaced by hand
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceRecord:
     """One piece of evidence of a `finding` or `case`; its bytes stand in the blob store under `sha256`."""

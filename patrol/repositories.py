@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from airspace.zones import Permit
 from dispatch import workflow
 from dispatch.actor import Actor
 from dispatch.case import Case, CaseAct, CaseId, CaseState
+from dispatch.cause import Cause
 from dispatch.event import Event
 from dispatch.finding import Finding, FindingAct, FindingId, FindingState, judge
 from dispatch.office import Facts, Office
@@ -190,10 +191,11 @@ def judge_finding(
     *,
     reason: str = "",
     duplicate_of: FindingId | None = None,
+    cause: Cause | None = None,
 ) -> Finding | Refusal:
     """One act on a finding: the new state, its event and its audit entry together, or a refusal and nothing."""
     finding = findings.get(session, id)
-    done = judge(finding, act, by, clock, reason=reason, duplicate_of=duplicate_of)
+    done = judge(finding, act, by, clock, reason=reason, duplicate_of=duplicate_of, cause=cause)
     if isinstance(done, Refusal):
         return done
     findings.replace(session, done.finding, seen_version=finding.version)
@@ -244,6 +246,12 @@ def _written(session: Session, event: Event) -> None:
 def history(session: Session, subject: str, subject_id: str) -> tuple[Event, ...]:
     """The events of a finding or a case, oldest first."""
     query = select(EventRow).where(EventRow.subject == subject, EventRow.subject_id == subject_id).order_by(EventRow.id)
+    return tuple(Event(**{name: getattr(row, name) for name in Event.__slots__}) for row in session.scalars(query))
+
+
+def events_of_acts(session: Session, acts: Collection[str]) -> tuple[Event, ...]:
+    """Every event of some acts, on findings and on cases, oldest first."""
+    query = select(EventRow).where(EventRow.act.in_(sorted(acts))).order_by(EventRow.id)
     return tuple(Event(**{name: getattr(row, name) for name in Event.__slots__}) for row in session.scalars(query))
 
 

@@ -445,6 +445,23 @@ class FindingLabelRow(Base):
     made_at: Mapped[datetime]
 
 
+class CalibrationRow(Base):
+    """One try at learning from verdicts: the curves, the labels they were made of, how they did where they had not looked."""
+
+    __tablename__ = "calibrations"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(index=True)  # current, replaced, declined
+    labels: Mapped[int]
+    right: Mapped[int]
+    zh: Mapped[str]
+    en: Mapped[str]
+    said: Mapped[str]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime]
+    record: Mapped[Json]
+
+
 class SightingRow(Base):
     """What one survey said of a finding: new, same, grown, a stage further, gone, returned."""
 

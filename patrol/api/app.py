@@ -15,10 +15,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airspace.errors import ZoneFileRefused
 from patrol import VERSION
-from patrol.api import cases, exports, flights, quality, register, review, signing, stac, surveys, tiling, uploads, zones
+from patrol.api import (
+    cases,
+    exports,
+    flights,
+    learning,
+    quality,
+    register,
+    review,
+    signing,
+    stac,
+    surveys,
+    tiling,
+    uploads,
+    zones,
+)
 from patrol.api import schemas as wire
 from patrol.api.rim import STATUS, Problem
 from patrol.fleetwatch import FleetWatch
+from patrol.pipeline.learning import LearningRefused
 from patrol.pipeline.mapfiles import MapFileError
 from patrol.pipeline.uploading import UploadRefused
 from patrol.registercolumns import RegisterRefused
@@ -72,6 +87,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         exports.router,
         register.router,
         zones.router,
+        learning.router,
     )
     for router in routers:
         app.include_router(router)
@@ -108,7 +124,7 @@ def _errors(app: FastAPI) -> None:
 
     async def known(_: Request, err: Exception) -> Response:
         status = next(code for kind, code in STATUS.items() if isinstance(err, kind))
-        if isinstance(err, UploadRefused | RegisterRefused | ZoneFileRefused):
+        if isinstance(err, UploadRefused | RegisterRefused | ZoneFileRefused | LearningRefused):
             return _answer(Problem(status, err.code, err.zh, err.en))
         zh, apart, en = str(err).partition(" / ")
         both = (zh, en) if apart and isinstance(err, MapFileError) else (str(err), str(err))

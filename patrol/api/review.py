@@ -7,6 +7,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 
+from dispatch.cause import Cause
 from dispatch.finding import FindingState
 from dispatch.refusal import Refusal
 from patrol import repositories, tasks
@@ -85,7 +86,8 @@ def list_findings(
 @router.post("/findings/{finding_id}/decision", operation_id="decide")
 def decide(finding_id: str, body: wire.FindingDecision, work: Work, user: Triager) -> wire.FindingOut:
     """A reviewer's word; confirming opens the case."""
-    done = casework.decide(work, finding_id, body.decision, body.note, user.actor)
+    cause = Cause(body.cause) if body.cause else None
+    done = casework.decide(work, finding_id, body.decision, body.note, user.actor, cause=cause)
     if isinstance(done, Refusal):
         raise rim.refused(done)
     with work.database.read() as session:

@@ -39,6 +39,7 @@ from patrol.jobs import Job
 from patrol.pipeline.areas import ImportRefused
 from patrol.pipeline.casework import FactsRefused, fields_of
 from patrol.pipeline.comparing import KIND_TEXT, ComparisonRefused
+from patrol.pipeline.learning import LearningRefused
 from patrol.pipeline.mapfiles import MapFileError
 from patrol.pipeline.masking import MaskRefused
 from patrol.pipeline.surveying import SurveyRefused
@@ -62,6 +63,7 @@ STATUS: Mapping[type[Exception], int] = {
     UploadRefused: 422,
     MaskRefused: 422,
     RegisterRefused: 422,
+    LearningRefused: 409,
     MapFileError: 422,
     RulesError: 422,
     ComparisonRefused: 409,

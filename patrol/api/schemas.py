@@ -234,11 +234,15 @@ class FindingOut(Wire):
     watch: WatchOut | None
 
 
+CauseAtDesk = Literal["pile", "renovation", "vehicle", "vegetation", "shadow", "permitted", "not_new", "other"]
+
+
 class FindingDecision(Wire):
-    """What a reviewer says of a finding."""
+    """What a reviewer says of a finding; `cause` says why it is rejected, and is counted and learned from."""
 
     decision: Literal["confirm", "reject", "restore", "needs_imagery"]
     note: str = Field(default="", max_length=2000)
+    cause: CauseAtDesk | None = None
 
 
 class MoveOut(Wire):

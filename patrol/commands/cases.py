@@ -16,14 +16,22 @@ case_app = typer.Typer(help="案件 cases", no_args_is_help=True)
 
 @finding_app.command("list")
 def finding_list(
-    area: Annotated[str | None, typer.Option()] = None, state: Annotated[str | None, typer.Option()] = None, json_: Json = False
+    area: Annotated[str | None, typer.Option()] = None,
+    state: Annotated[str | None, typer.Option()] = None,
+    least: Annotated[float, typer.Option(help="the lowest score to show, 0..1; says how many are below")] = 0.0,
+    json_: Json = False,
 ) -> None:
     """Findings, the surest first."""
     from patrol import repositories
 
     wanted = repositories.CaseFilter(states=tuple(s for s in (state or "").split(",") if s), area_id=area)
     with opened() as work, work.database.read() as session:
-        found, _ = repositories.search_findings(session, wanted, limit=1000)
+        every, _ = repositories.search_findings(session, wanted, limit=1000)
+    found = tuple(f for f in every if f.score >= least)
+    if len(found) < len(every):
+        terminal.err.print(
+            f"另有 {len(every) - len(found)} 条可信度低于 {least:.2f} / {len(every) - len(found)} more score below {least:.2f}"
+        )
     rows = [
         (f.number, f.id, f.state, f.kind, f"{f.area_m2:.1f}", f.height_m and f"{f.height_m:+.2f}", f"{f.score:.2f}")
         for f in found
@@ -32,14 +40,24 @@ def finding_list(
 
 
 @finding_app.command("decide")
-def finding_decide(finding: str, decision: str, note: Annotated[str, typer.Option()] = "", json_: Json = False) -> None:
+def finding_decide(
+    finding: str,
+    decision: str,
+    note: Annotated[str, typer.Option()] = "",
+    cause: Annotated[str | None, typer.Option(help="of what is rejected: pile, renovation, vehicle, vegetation, …")] = None,
+    json_: Json = False,
+) -> None:
     """A reviewer's word: confirm, reject, restore or needs_imagery."""
+    from dispatch.cause import AT_DESK, Cause
     from patrol.pipeline import casework
+
+    if cause is not None and cause not in AT_DESK:
+        raise typer.BadParameter(f"{cause!r} is none of {', '.join(AT_DESK)}", param_hint="--cause")
 
     if decision not in casework.DECISIONS:
         raise typer.BadParameter(f"{decision!r} is none of {', '.join(casework.DECISIONS)}")
     with opened() as work:
-        _said(casework.decide(work, finding, decision, note, actor()), json_)
+        _said(casework.decide(work, finding, decision, note, actor(), cause=Cause(cause) if cause else None), json_)
 
 
 @case_app.command("list")

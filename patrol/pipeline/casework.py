@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from dispatch.actor import Actor
 from dispatch.case import Case, CaseAct, CaseId, CaseState, RecheckResult, StepKind, Verdict, Verification
+from dispatch.cause import ON_SITE, Cause
 from dispatch.finding import Finding, FindingAct
 from dispatch.office import Facts
 from dispatch.recheck import order
@@ -39,10 +40,12 @@ class FactsRefused(ValueError):
     """A form that cannot be read: it names the field and what belongs in it."""
 
 
-def decide(work: Workplace, finding_id: str, decision: str, note: str, by: Actor) -> Finding | Refusal:
-    """A reviewer's word on a finding; a confirmed one opens its case in the same transaction."""
+def decide(
+    work: Workplace, finding_id: str, decision: str, note: str, by: Actor, *, cause: Cause | None = None
+) -> Finding | Refusal:
+    """A reviewer's word on a finding; a confirmed one opens its case in the same transaction. `cause` says why one is rejected."""
     with work.database.write() as session:
-        done = repositories.judge_finding(session, finding_id, DECISIONS[decision], by, work.clock, reason=note)
+        done = repositories.judge_finding(session, finding_id, DECISIONS[decision], by, work.clock, reason=note, cause=cause)
         if isinstance(done, Refusal) or decision != "confirm":
             return done
         opened = repositories.register_case(session, finding_id, by, work.clock, office=work.office)
@@ -82,7 +85,8 @@ def read_facts(work: Workplace, note: str, given: Mapping[str, Any], photos: tup
         except ValueError as err:
             raise FactsRefused(f"verdict: {given['verdict']!r} is none of {', '.join(Verdict)}") from err
         photos = (*photos, *_list(given.get("photos")))
-        verification = Verification(verdict, officers, _time(given, "visited_at") or now, photos=photos, note=note)
+        at = _time(given, "visited_at") or now
+        verification = Verification(verdict, officers, at, photos=photos, note=note, cause=_cause(given))
     recheck = None
     if given.get("gone") not in (None, ""):
         gone = str(given["gone"]).strip().lower() in {"true", "1", "yes", "gone", "是"}
@@ -113,6 +117,14 @@ def read_facts(work: Workplace, note: str, given: Mapping[str, Any], photos: tup
         dispute_pending=bool(given.get("dispute_pending", False)),
         urgent=bool(given.get("urgent", False)),
     )
+
+
+def _cause(given: Mapping[str, Any]) -> Cause | None:
+    said = _text(given, "cause")
+    try:
+        return Cause(said) if said else None
+    except ValueError as err:
+        raise FactsRefused(f"cause: {said!r} is none of {', '.join(ON_SITE)}") from err
 
 
 def fields_of(needs: tuple[str, ...]) -> list[str]:

@@ -28,8 +28,8 @@ from imagery import evidence
 from imagery.cells import WORST_P95_PX, CellState, cells
 from imagery.reasons import Reason
 from imagery.residual import Residual
-from patrol import audit, records, repositories
-from patrol.pipeline import choosing, evidencing, following, looking, overlaying, watching
+from patrol import audit, calibrations, records, repositories
+from patrol.pipeline import choosing, evidencing, following, looking, overlaying, scoring, watching
 from patrol.pipeline.surveying import load_survey
 from patrol.values import dump
 from patrol.wiring import Workplace
@@ -103,6 +103,8 @@ def begin(
         raise ComparisonRefused(f"{before.id} → {after.id}：{zh} / {before.id} → {after.id}: {en or zh}") from err
     residual = pair.residual
     with work.database.read() as session:
+        version = calibrations.in_force(session)
+        found = scoring.scored(found, version, area.id)
         overlays = overlaying.overlay(session, area, found, after.taken_on, sigma_z_m=residual.sigma_z_m, pair=pair)
         known = following.remember(session, area, before, after)
     found = tuple(said.told(candidate) for said, candidate in zip(overlays, found, strict=True))
@@ -123,6 +125,7 @@ def begin(
             "warnings": list(residual.warnings),
             "up_m": residual.up_m.coefficients[0] if residual.up_m is not None else 0.0,
             "masked": masked(area, pair),
+            "calibration": version.number if version is not None else 0,
         },
     )
     pieces = []

@@ -10,6 +10,7 @@ from shapely.geometry import box
 from dispatch import texts, workflow
 from dispatch.actor import SYSTEM, Actor, Role
 from dispatch.case import Case, CaseAct, CaseId, CaseState, RecheckResult, StepKind, Verdict, Verification
+from dispatch.cause import Cause
 from dispatch.errors import DispatchError
 from dispatch.finding import MOVES as FINDING_MOVES
 from dispatch.finding import Finding, FindingAct, FindingId, FindingState, Judged, Source, judge
@@ -41,7 +42,8 @@ def a_case(clock: FixedClock) -> Case:
 
 
 def form(clock: FixedClock, verdict: Verdict = Verdict.BUILT) -> Verification:
-    return Verification(verdict, ("张三", "李四"), clock.now(), photos=("a", "b", "c"))
+    cause = Cause.PILE if verdict is Verdict.NOT_A_STRUCTURE else None
+    return Verification(verdict, ("张三", "李四"), clock.now(), photos=("a", "b", "c"), cause=cause)
 
 
 def walk(case: Case, clock: FixedClock, steps: Iterable[tuple[CaseAct, Facts]], by: Actor = ALL) -> Case:
@@ -97,6 +99,20 @@ def test_too_few_photos_are_named(clock: FixedClock) -> None:
     case = walk(a_case(clock), clock, [(CaseAct.DISPATCH, Facts(assignee="chief"))])
     done = refused(case, CaseAct.VERIFY, Facts(verification=replace(form(clock), photos=("a", "a"))), clock)
     assert "至少3张，现有1张" in done.text()
+
+
+def test_officers_say_what_is_no_structure(clock: FixedClock) -> None:
+    """A visit that found no structure says what it found; one that found a structure has nothing of the kind to say."""
+    case = walk(a_case(clock), clock, [(CaseAct.DISPATCH, Facts(assignee="chief"))])
+    for verdict, cause in (
+        (Verdict.NOT_A_STRUCTURE, None),
+        (Verdict.NOT_A_STRUCTURE, Cause.PERMITTED),
+        (Verdict.BUILT, Cause.PILE),
+    ):
+        told = Facts(verification=replace(form(clock, verdict), cause=cause))
+        refused = workflow.advance(case, CaseAct.VERIFY, ALL, told, clock)
+        assert isinstance(refused, Refusal), (verdict, cause)
+        assert refused.text("zh") != refused.text("en")
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))

@@ -2,7 +2,7 @@
 import { computed, reactive } from "vue";
 
 import { get, post } from "../api/client";
-import type { Comparison, Corridor, Decision, Evidence, Finding, FindingState, Survey } from "../api/types";
+import type { Cause, Comparison, Corridor, Decision, Evidence, Finding, FindingState, Survey } from "../api/types";
 import { both, type Key } from "../text";
 import { areas } from "./areas";
 import { note, route } from "./route";
@@ -24,6 +24,7 @@ interface Review {
   stateFilter: FindingState | "open" | "all";
   pipelineOnly: boolean;
   minArea_m2: number;
+  minScore: number;
   showSuppressed: boolean;
   deciding: boolean;
 }
@@ -42,6 +43,7 @@ export const review = reactive<Review>({
   stateFilter: "all",
   pipelineOnly: false,
   minArea_m2: 0,
+  minScore: 0,
   showSuppressed: false,
   deciding: false,
 });
@@ -56,7 +58,7 @@ export const suppressedCount = computed(() => review.findings.filter((f) => f.st
 /** What list and map show: works near pipelines first, then by score. */
 export const shown = computed(() =>
   review.findings
-    .filter((f) => f.area_m2 >= review.minArea_m2)
+    .filter((f) => f.area_m2 >= review.minArea_m2 && f.score >= review.minScore)
     .filter((f) => (f.state === "suppressed" ? review.showSuppressed || review.stateFilter === "suppressed" : true))
     .filter((f) => passes(f.state))
     .filter((f) => !review.pipelineOnly || f.watch !== null)
@@ -160,11 +162,11 @@ export const DECISIONS: Record<FindingState, readonly Decision[]> = {
   confirmed: [],
 };
 
-export async function decide(finding: Finding, decision: Decision, text = ""): Promise<boolean> {
+export async function decide(finding: Finding, decision: Decision, text = "", cause: Cause | null = null): Promise<boolean> {
   if (review.deciding || !DECISIONS[finding.state].includes(decision)) return false;
   review.deciding = true;
   try {
-    const decided = await post("/api/findings/{finding_id}/decision", { path: { finding_id: finding.id }, body: { decision, note: text } });
+    const decided = await post("/api/findings/{finding_id}/decision", { path: { finding_id: finding.id }, body: { decision, note: text, cause } });
     const at = review.findings.findIndex((f) => f.id === decided.id);
     if (at >= 0) review.findings[at] = decided;
     cheer(both(SAID[decision], { number: finding.number }));

@@ -1,7 +1,7 @@
 /** Where the reader is: `#/page/id?query`. A hash needs nothing of the server and survives being mailed to a colleague. */
 import { reactive } from "vue";
 
-export const PAGES = ["review", "cases", "flight", "upload", "recon"] as const;
+export const PAGES = ["review", "cases", "flight", "upload", "precision", "recon"] as const;
 export type Page = (typeof PAGES)[number];
 
 interface Route {

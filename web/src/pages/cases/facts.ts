@@ -15,11 +15,17 @@ export interface Ask {
 
 const VERDICTS = ["illegal_building", "illegal_built", "legal", "historic", "temporary_legal", "not_a_structure", "gone", "no_entry"];
 
+const CAUSES = ["pile", "vehicle", "vegetation", "renovation", "shadow", "nothing", "other"];
+
+/** Facts that are asked for only where another one has a certain answer. */
+export const WHERE: Record<string, { name: string; is: string }> = { cause: { name: "verdict", is: "not_a_structure" } };
+
 const KNOWN: Record<string, Omit<Ask, "name" | "required">> = {
   reason: { kind: "text", label: "fact.reason" },
   assignee: { kind: "line", label: "fact.assignee" },
   unit: { kind: "line", label: "fact.unit" },
   verdict: { kind: "choice", label: "fact.verdict", choices: VERDICTS, family: "verdict" },
+  cause: { kind: "choice", label: "fact.cause", choices: CAUSES, family: "cause" },
   officers: { kind: "names", label: "fact.officers" },
   photos: { kind: "photos", label: "fact.photos" },
   document: { kind: "line", label: "fact.document" },
