@@ -24,7 +24,7 @@ from change_detect.align import SurveyPair
 from change_detect.candidate import Candidate, Kind
 from change_detect.errors import ChangeError
 from change_detect.raster import cells_inside
-from change_detect.rules import RAGGED
+from change_detect.rules import RAGGED, dug
 from change_detect.soil import BARE, WEAK
 
 INNER_M, OUTER_M = 5.0, 50.0
@@ -35,7 +35,9 @@ LEAST_M = 0.3
 MACHINE_M2, MACHINE_M = 12.0, 2.0
 """What covers more or stands higher is no private car: lorries, excavators, drilling rigs."""
 BESIDE_WORKS_M = 15.0
-"""Any vehicle so near to moved earth belongs to it."""
+"""A vehicle off the paving and so near to moved earth belongs to it, however small."""
+PAVED = 0.25
+"""Share of grey ground around a vehicle above which it is parked, as the rules for vehicles have it."""
 
 
 class Work(StrEnum):
@@ -201,10 +203,10 @@ def work_of(candidate: Candidate) -> Work | None:
     if candidate.kind is Kind.VEHICLE:
         return None if (candidate.height_m or 0.0) < 0 else Work.MACHINE  # a vehicle that left is none
     height = candidate.height_m
-    dug = candidate.features.get("stood_m", 0.0) < -LEAST_M  # the lower of the two surfaces lies below the ground around
+    pit = dug(candidate.features.get("stood_m", 0.0), abs(height or 0.0))
     if candidate.kind is Kind.EARTHWORK and why and not why.startswith((BARE, WEAK, RAGGED, "too_small")):
         return None
-    if candidate.kind is Kind.EARTHWORK or (height is not None and height < 0 and dug):
+    if candidate.kind is Kind.EARTHWORK or (height is not None and height < 0 and pit):
         if height is None or abs(height) < LEAST_M:
             return Work.DISTURBED
         return Work.EXCAVATION if height < 0 else Work.FILL
@@ -243,8 +245,9 @@ def _alert(candidate: Candidate, work: Work, corridor: Corridor, *, at_works: bo
         return None
     band = Band.INNER if distance <= corridor.inner_m else Band.OUTER
     large = candidate.area_m2 >= MACHINE_M2 or (candidate.height_m or 0.0) >= MACHINE_M
-    if work is Work.MACHINE and band is Band.OUTER and not (large or at_works):
-        return None  # cars park by the road all along a pipeline
+    paved = candidate.features.get("road", 0.0) > PAVED
+    if work is Work.MACHINE and band is Band.OUTER and not large and (paved or not at_works):
+        return None  # cars park by the road all along a pipeline, beside works too
     measured = None
     if work in {Work.EXCAVATION, Work.FILL} and candidate.height_m is not None:
         plain = Moved(abs(candidate.height_m), abs(candidate.height_m) * candidate.area_m2)

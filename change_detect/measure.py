@@ -14,7 +14,7 @@ import numpy as np
 
 from change_detect.candidate import box_of
 from change_detect.raster import Layers, Mask, Metres
-from change_detect.spectral import colour_distance, greenness, greyness
+from change_detect.spectral import Colours, bare_soil, colour_distance, greenness, greyness
 from geo.frames import Floats
 from geo.grid import Window
 
@@ -50,6 +50,7 @@ class Features:
     colour: float
     unmeasured: float
     unseen: float
+    soil: float = 0.0
 
 
 def body_of(gain: Metres, near: Mask, gsd_m: float) -> Mask:
@@ -134,6 +135,7 @@ def measure(lower: Layers, upper: Layers, gain: Metres, z: Metres, body: Mask, s
         colour=_mean(colour_distance(lower.ortho, upper.ortho), body & lower.shown & upper.shown),
         unmeasured=_filled_share(lower, upper, body),
         unseen=1.0 - float(np.mean((lower.valid & upper.valid & known)[around])),
+        soil=_mean(bare_soil(Colours.of(upper.ortho, upper.shown)).astype(np.float32), body & upper.shown),
     )
 
 

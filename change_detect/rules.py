@@ -34,9 +34,10 @@ class Limits:
     shed_m: float = 3.2
     earth_area_m2: float = 50.0
     earth_rough_m: float = 0.20  # heaps and tracks stay below, crowns are above
-    dug_m: float = 0.3
     foundation_m: float = 1.2
     foundation_m2: float = 30.0
+    soil: float = 0.5
+    bank_m: float = 2.0
 
 
 RAGGED = "not_a_structure"
@@ -216,27 +217,34 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
     return Judgement(kind, score, reasons, None)
 
 
-def dug(f: Features, limits: Limits) -> bool:
-    """Whether the lower of the two surfaces lies below the ground around: a pit that was dug, or one that was filled.
+def dug(stood_m: float, gain_m: float) -> bool:
+    """Whether the lower of two surfaces lies below the ground around by a fifth of the change (0.15 to 0.3 m): a pit dug, or one filled.
 
     What is pulled down ends at the ground; so this tells excavation from demolition, however deep and steep it is.
     """
-    return f.stood_m < -limits.dug_m
+    return stood_m < -min(0.3, max(0.15, 0.2 * gain_m))
+
+
+def low_bank(f: Features, limits: Limits) -> bool:
+    """Whether something is too low for a roof and has the colour of soil: a bank or heap, however steep its sides."""
+    return f.gain_m < limits.bank_m and f.soil > limits.soil and f.stood_m < 1.2 and f.area_m2 >= limits.foundation_m2
 
 
 def earthen(f: Features, limits: Limits, *, rose: bool) -> bool:
     """Earth in a quantity that matters, and nothing that leaves could be: what is no plane is no roof, but it may be a pit or a fill."""
     green_now = f.green_after if rose else f.green_before  # `measure` calls the lower surface the earlier one
-    shaped = dug(f, limits) or (f.steep < 0.5 and f.gain_m < 3.0)
+    shaped = dug(f.stood_m, f.gain_m) or (rose and low_bank(f, limits)) or (f.steep < 0.5 and f.gain_m < 3.0)
     return shaped and f.area_m2 >= limits.earth_area_m2 and f.rough_m < limits.earth_rough_m and green_now < limits.leaf_green
 
 
 def kind_of(f: Features, *, rose: bool, limits: Limits) -> Kind:
     """The table of kinds, top to bottom."""
-    if dug(f, limits) or (f.steep < 0.5 and f.gain_m < 3.0):  # a structure ends in a wall, earth ends in a slope
+    if dug(f.stood_m, f.gain_m) or (f.steep < 0.5 and f.gain_m < 3.0):  # a structure ends in a wall, earth ends in a slope
         return Kind.EARTHWORK
     if not rose:
         return Kind.DEMOLISHED
+    if low_bank(f, limits):
+        return Kind.EARTHWORK
     if f.gain_m < limits.foundation_m and f.area_m2 >= limits.foundation_m2 and f.stood_m < 1.0 and f.beside_high <= 0.15:
         return Kind.FOUNDATION  # flat, low and with upright sides: a slab or the first courses
     if f.stood_m > limits.high_m and f.stood_rough_m < 2 * limits.roof_rough_m:

@@ -38,7 +38,7 @@ def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, same_frame: 
     found = GeometryImage().detect(pair)
     spent = time.process_time() - start
     if not same_frame:
-        truth = _shifted(found, truth)
+        truth = shifted(found, truth)
     ours = score(found, truth, coverage)
     picture(dataset, pair, found, truth, ours, coverage)
     km2 = coverage.area / 1e6
@@ -98,7 +98,8 @@ def rows(dataset: str, pair: SurveyPair, truth: Sequence[Truth], *, same_frame: 
     return out
 
 
-def _shifted(found: Sequence[Candidate], truth: Sequence[Truth]) -> list[Truth]:
+def shifted(found: Sequence[Candidate], truth: Sequence[Truth]) -> list[Truth]:
+    """The truth moved by the median shift of what was found."""
     shown = [c for c in found if c.suppressed is None]
     near = [
         (c.outline.centroid, t.outline.centroid) for t in truth if t.is_structure for c in shown if is_hit(c.outline, t.outline)

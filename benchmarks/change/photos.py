@@ -13,7 +13,7 @@ from benchmarks.imagery import made
 from benchmarks.report import Row
 from change_detect.align import SurveyPair, align
 from change_detect.evaluate import Truth
-from change_detect.raster import Source, working_grid
+from change_detect.raster import Source
 from imagery.survey import Survey
 
 PLANTED = "planted_sheffield, from photos"
@@ -43,12 +43,12 @@ def _pair(folder: Path, before: Path, after: Path) -> SurveyPair:
 
 def paired(first: Survey, later: Survey) -> SurveyPair:
     """Two finished surveys, aligned."""
-    old, new = _source(first), _source(later)
-    grid = working_grid(old.grid)
-    return align(old.on(grid), new.on(grid))
+    old, new = source(first), source(later)
+    return align(old, new.on(old.grid))
 
 
-def _source(survey: Survey) -> Source:
+def source(survey: Survey) -> Source:
+    """A survey as change detection reads it, on its working grid."""
     folder = survey.folder
     return Source.of(
         folder / "ortho.tif",

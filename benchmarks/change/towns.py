@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.change import judged
-from benchmarks.change.photos import paired
+from benchmarks.change.photos import source
 from benchmarks.imagery import made
 from benchmarks.imagery.town import CAMERA, CENTRE, DEPTH_M, FLIGHTS, SEEDS, WIDTH_M, shots
 from benchmarks.report import Row
+from change_detect.align import align
 from change_detect.evaluate import Truth
+from change_detect.raster import Source
 from geo.area import Area, AreaId
 from patrol import terminal
 from simulator.lens import write_photos
@@ -26,6 +28,12 @@ def rows(folder: Path) -> list[Row]:
 
 
 def _town(seed: int, folder: Path) -> list[Row]:
+    before, after, truth = sources(seed, folder)
+    return judged.rows(f"simulated town {seed}, from photos", align(before, after), truth, same_frame=False)
+
+
+def sources(seed: int, folder: Path) -> tuple[Source, Source, list[Truth]]:
+    """Both surveys of a town on one grid, and what was built between them."""
     town = make_town(seed, centre=CENTRE, width_m=WIDTH_M, depth_m=DEPTH_M, margin_m=70.0)
     area = Area(AreaId(f"town-{seed}"), f"town {seed}", town.outline, gsd_m=0.05, epsg=town.frame.epsg)
     surveys = []
@@ -38,4 +46,5 @@ def _town(seed: int, folder: Path) -> list[Row]:
         surveys.append(made.survey(photos, folder / flight.name, flight.at.date(), area=area, reference=reference))
     first, later = FLIGHTS
     truth = [Truth(t.id, town.frame.to_metres(t.outline), t.height_m, t.is_structure) for t in town.truth(first.day, later.day)]
-    return judged.rows(f"simulated town {seed}, from photos", paired(*surveys), truth, same_frame=False)
+    old, new = (source(s) for s in surveys)
+    return old, new.on(old.grid), truth

@@ -91,8 +91,8 @@ def begin(
     if there is not None and not there.record.get("stale"):  # a survey that was moved since is compared anew
         return there
     ids = before.id, after.id
-    sources = source(work, before), source(work, after)
     try:
+        sources = source(work, before), source(work, after)
         looked = looking.detect(work, ids, sources, lambda: _aligned(*sources, progress), progress, shared=shared)
         if isinstance(looked, looking.Share):
             return looked
