@@ -55,6 +55,7 @@ class Aircraft:
     max_photos: int = 0  # 0: no limit by the card
     photo_interval_s: float = 0.7  # shortest time between two photos
     mobile: bool = False  # carried to the area by its crew; otherwise it starts from `home` always
+    model: str = ""  # its id in `flight.models`; empty: one that is not in the table
 
     def __post_init__(self) -> None:
         if not self.cruise_m_s > 0 or not self.endurance_s > 0:

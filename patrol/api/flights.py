@@ -11,19 +11,21 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
 from flight.calendar import Miss, Placement, Plan
+from flight.errors import FlightError
+from flight.fleet import Aircraft
+from flight.formats.shelf import FORMATS
 from geo.frames import LonLat
 from patrol import audit, records, repositories
 from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import ReconLead, Viewer, Work, workplace_of
 from patrol.fleetwatch import FleetWatch, Sighting
-from patrol.pipeline import recon
+from patrol.pipeline import planning, recon
 from patrol.pipeline.zonehits import DOWNLOAD
 from patrol.values import load
 
 router = APIRouter(prefix="/api", tags=["flight"])
 LIVE_S = 0.2  # five positions a second to the browser
-FILES = {"plan": ("plan_blob", "application/json"), "waypoints": ("waypoints_blob", "text/plain; charset=utf-8")}
 
 
 def _watch(request: Request) -> FleetWatch:
@@ -87,10 +89,11 @@ def list_missions(work: Work, _: Viewer, area: str | None = None) -> list[wire.M
     with work.database.read() as session:
         row = repositories.missions.row
         found = repositories.missions.where(session, order=(row.made_at.desc(),), limit=500)  # type: ignore[attr-defined]
-    return [_mission(m) for m in found if area is None or m.area_id == area]
+        fleet = {str(a.id): a for a in repositories.aircraft.where(session)}
+    return [_mission(m, fleet.get(m.aircraft_id or "")) for m in found if area is None or m.area_id == area]
 
 
-def _mission(m: records.MissionRecord) -> wire.MissionOut:
+def _mission(m: records.MissionRecord, aircraft: Aircraft | None) -> wire.MissionOut:
     kind = {"survey": "patrol"}.get(m.kind, m.kind)
     return wire.MissionOut(
         id=m.id,
@@ -106,6 +109,7 @@ def _mission(m: records.MissionRecord) -> wire.MissionOut:
         path=wire.Geometry(type="LineString", coordinates=m.record["path"]),
         clearance=_clearance(m.record["clearance"]),
         flown=m.state == "flown",
+        forms=list(planning.forms(aircraft)),
     )
 
 
@@ -122,19 +126,21 @@ def _clearance(given: dict[str, Any]) -> wire.ClearanceOut:
 
 
 @router.get("/missions/{mission_id}/{form}", operation_id="download_mission", response_class=Response)
-def download_mission(mission_id: str, form: Literal["plan", "waypoints"], work: Work, user: Viewer) -> Response:
-    """The exact file for a ground station: QGroundControl's .plan, or .waypoints (QGC WPL 110)."""
-    column, media_type = FILES[form]
+def download_mission(
+    mission_id: str, form: Literal["plan", "waypoints", "kmz", "kml", "geojson", "csv"], work: Work, user: Viewer
+) -> Response:
+    """The exact mission as a file: QGroundControl's .plan, .waypoints (QGC WPL 110), DJI's .kmz, KML, GeoJSON or CSV."""
     with work.database.read() as session:
         mission = repositories.missions.get(session, mission_id)
-    blob = getattr(mission, column)
-    if blob is None:
-        raise rim.Problem(404, "no_file", "该任务没有文件，请重新规划。", "This mission has no file: plan it again.")
+    try:
+        data = planning.mission_file(work, mission, form)
+    except FlightError as err:
+        raise rim.Problem(409, "no_file", f"无法给出该文件：{err}", f"This file cannot be given: {err}") from err
     with work.database.write() as session:  # a change of zones must find the files that have left the house
         audit.append(session, user.id, DOWNLOAD, f"mission:{mission.id}", at=work.clock.now(), details={"form": form})
     name = f"mission-{mission.sha256[:12]}.{form}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(work.blobs.read(blob), media_type=media_type, headers=headers)
+    return Response(data, media_type=FORMATS[form].media_type, headers=headers)
 
 
 def _aircraft(s: Sighting) -> wire.AircraftOut:
@@ -213,7 +219,7 @@ def _recon(work: Any, watch: FleetWatch, m: records.MissionRecord) -> wire.Recon
         state=cast(Any, recon.STATES.get(m.state, "failed")),
         point=tuple(m.record["point"]),
         aircraft=_aircraft(seen) if seen else None,
-        mission=_mission(m),
+        mission=_mission(m, seen.aircraft if seen else None),
         clearance=_clearance(m.record["clearance"]),
         reasons=said,
         asked_at=m.made_at,

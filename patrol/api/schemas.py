@@ -370,6 +370,8 @@ class MissionOut(Wire):
     path: Geometry
     clearance: ClearanceOut
     flown: bool
+    forms: list[str]
+    """Suffixes of the files it can be downloaded as."""
 
 
 class ReconIn(Wire):

@@ -48,8 +48,8 @@ def plan(
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             for m in missions:
-                for blob, suffix in ((m.plan_blob, "plan"), (m.waypoints_blob, "waypoints")):
-                    (out / f"{m.name}.{suffix}").write_bytes(work.blobs.read(str(blob)))
+                for suffix in planning.forms(chosen):
+                    (out / f"{m.name}.{suffix}").write_bytes(planning.mission_file(work, m, suffix))
             with work.database.write() as session:
                 for m in missions:
                     audit.append(session, BY, DOWNLOAD, f"mission:{m.id}", at=work.clock.now(), details={"form": "files"})
@@ -112,8 +112,9 @@ def aircraft_add(
     name: str,
     link: Annotated[str, typer.Option(help="MAVLink address: tcp:host:port, udpin:0.0.0.0:14550, a serial device")],
     home: Annotated[str, typer.Option(help="LON,LAT of its take-off place")],
-    picture_px: Annotated[str, typer.Option(help="picture size in pixels")] = "4000x3000",
-    focal_35mm: Annotated[float, typer.Option(help="35 mm equivalent focal length")] = 24.0,
+    model: Annotated[str, typer.Option(help="a model of the table (dji_m3e …): its camera and, for DJI, its numbers")] = "",
+    picture_px: Annotated[str, typer.Option(help="picture size in pixels, of a camera that is not in the table")] = "4000x3000",
+    focal_35mm: Annotated[float, typer.Option(help="35 mm equivalent focal length of such a camera")] = 24.0,
     cruise_m_s: Annotated[float, typer.Option()] = 8.0,
     endurance_s: Annotated[float, typer.Option()] = 1500.0,
     reserve: Annotated[float, typer.Option(help="part of the battery no plan may use")] = 0.25,
@@ -121,10 +122,12 @@ def aircraft_add(
 ) -> None:
     """Put an aircraft into the fleet."""
     from flight.fleet import Aircraft, AircraftId
+    from flight.models import model as of_table
     from geo.camera import Camera
     from geo.frames import LonLat
     from patrol import repositories
 
+    known = of_table(model) if model else None
     try:
         lon, lat = (float(v) for v in home.split(","))
         width, height = (int(v) for v in picture_px.split("x"))
@@ -133,12 +136,14 @@ def aircraft_add(
     made = Aircraft(
         AircraftId(id),
         name,
-        Camera.of_fov(width, height, focal_35mm),
+        known.camera if known else Camera.of_fov(width, height, focal_35mm),
         cruise_m_s,
         endurance_s,
         reserve,
         link,
         LonLat(lon_deg=lon, lat_deg=lat),
+        photo_interval_s=known.photo_interval_s if known else 0.7,
+        model=model,
     )
     with opened() as work, work.database.write() as session:
         repositories.aircraft.put(session, made)

@@ -11,11 +11,12 @@ from shapely.geometry import MultiPolygon, Polygon, shape
 from airspace.clearance import Clearance, clear
 from airspace.permitted import permitted_outline
 from airspace.zones import Permit, Volume, Zone, polygons
-from flight import calendar, coverage, sorties
+from flight import calendar, coverage, models, sorties
 from flight.errors import PlanningError
-from flight.fleet import Aircraft
+from flight.fleet import Aircraft, Autopilot
 from flight.formats import plan as plan_format
 from flight.formats import waypoints as waypoints_format
+from flight.formats.shelf import FORMATS, Wanted
 from flight.mission import Mission, survey_mission
 from flight.preflight import time_s
 from flight.routes import Airway
@@ -192,6 +193,24 @@ def load_mission(work: Workplace, record: records.MissionRecord) -> Mission:
             f"mission {record.name}: the kept file is not the mission that was planned (hash differs); plan it again"
         )
     return mission
+
+
+def forms(aircraft: Aircraft | None) -> tuple[str, ...]:
+    """The suffixes of the files that a mission of an aircraft can be given as; DJI's for a model of DJI only."""
+    flies_dji = aircraft is not None and aircraft.model and models.model(aircraft.model).dji is not None
+    return tuple(suffix for suffix in FORMATS if suffix != "kmz" or flies_dji)
+
+
+def mission_file(work: Workplace, record: records.MissionRecord, suffix: str) -> bytes:
+    """A kept mission as a file: what was written when it was planned, or written now from the same items; raises FormatError."""
+    kept = {"plan": record.plan_blob, "waypoints": record.waypoints_blob}.get(suffix)
+    if kept is not None:
+        return work.blobs.read(kept)
+    with work.database.read() as session:
+        aircraft = repositories.aircraft.find(session, record.aircraft_id) if record.aircraft_id else None
+    model = models.model(aircraft.model) if aircraft is not None and aircraft.model else None
+    wanted = Wanted(aircraft.autopilot if aircraft is not None else Autopilot.ARDUPILOT, model, record.made_at)
+    return FORMATS[suffix].write(load_mission(work, record), wanted)
 
 
 def plan_month(work: Workplace, start: date, *, by: str, days: int = 30) -> records.PlanRecord:
