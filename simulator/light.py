@@ -87,15 +87,106 @@ def _lit(shadow: Shadow, x: float, y: float, z: float, slack: float) -> float:
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def _met(
+    t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
+    sun: Floats, strength: float, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, cell: float, per_pixel: float,
+    colour: Floats, out: NDArray[np.float32],
+) -> int:  # fmt: skip
+    """Light `(3,)` that comes along one ray of unit direction, and the number of the surface it met.
+
+    A pixel is `cell + per_pixel * distance` metres wide there; `colour` `(3,)` is room to work in.
+    """
+    west, south, texel = soil.place[0], soil.place[1], soil.place[2]
+    wide, deep_m = soil.full.shape[1] * texel, soil.full.shape[0] * texel
+    at, body, part = hit(t, heights, place, ox, oy, oz, dx, dy, dz)
+    if body == SKY:
+        haze = max(0.0, 1.0 - max(0.0, dz) * 2.5)
+        out[0], out[1], out[2] = 0.30 + 0.42 * haze, 0.48 + 0.27 * haze, 0.80 + 0.0 * haze
+        return -2
+    x, y, z = ox + dx * at, oy + dy * at, oz + dz * at
+    foot = cell + at * per_pixel
+    nx, ny, nz = 0.0, 0.0, 1.0
+    slack, open_sky, key = 0.12, 1.0, -1
+    u = min(max((x - sky_place[0]) / sky_place[2] - 0.5, 0.0), sky.shape[1] - 1.001)
+    v = min(max((y - sky_place[1]) / sky_place[2] - 0.5, 0.0), sky.shape[0] - 1.001)
+    c, r = int(u), int(v)
+    fu, fv = u - c, v - r
+    if body == GROUND:
+        gu, gv = x - west, y - south
+        if gu < 0.0 or gv < 0.0 or gu >= wide or gv >= deep_m:  # the country round the town, seen only in slanting views
+            _wrapped(paints.eighth, _SAND, x * 0.11, y * 0.13, colour)
+            colour[0], colour[1], colour[2] = 0.45 * colour[0], 0.75 * colour[1], 0.62 * colour[2]
+        elif foot < 1.5 * texel:
+            _read(soil.full, gu / texel, gv / texel, colour)
+        elif foot < 3.0 * texel:
+            _read(soil.half, gu / texel / 2, gv / texel / 2, colour)
+        elif foot < 6.0 * texel:
+            _read(soil.quarter, gu / texel / 4, gv / texel / 4, colour)
+        else:
+            _read(soil.eighth, gu / texel / 8, gv / texel / 8, colour)
+        row = min(max(int((y - place[1]) / place[2]), 0), heights.shape[0] - 2)
+        col = min(max(int((x - place[0]) / place[2]), 0), heights.shape[1] - 2)
+        nx = (heights[row, col] - heights[row, col + 1]) / place[2]
+        ny = (heights[row, col] - heights[row + 1, col]) / place[2]
+        open_sky = (sky[r, c] * (1 - fu) + sky[r, c + 1] * fu) * (1 - fv) + (
+            sky[r + 1, c] * (1 - fu) + sky[r + 1, c + 1] * fu
+        ) * fv
+    elif t.crown[body] == 1:
+        radius = t.balls[part, 3]
+        nx, ny, nz = (x - t.balls[part, 0]) / radius, (y - t.balls[part, 1]) / radius, (z - t.balls[part, 2]) / radius
+        uu, vv = x + 0.6 * z * (1.0 - nz) + t.balls[part, 0], y + 0.6 * z * (1.0 - nz) + t.balls[part, 1]
+        if foot < 0.045:
+            _wrapped(paints.full, _LEAF, uu, vv, colour)
+        elif foot < 0.09:
+            _wrapped(paints.half, _LEAF, uu, vv, colour)
+        else:
+            _wrapped(paints.quarter, _LEAF, uu, vv, colour)
+        low, high = t.boxes[body, 2], t.boxes[body, 5]
+        open_sky = 0.30 + 0.70 * min(1.0, max(0.0, (z - low) / (high - low)))
+        for k in range(3):
+            tint = t.body_tint[body, k]
+            colour[k] *= tint * tint * 2.0
+        nz = nz * 0.7 + 0.3
+        slack, key = 0.30, body
+    else:
+        nx, ny, nz = t.planes[part, 0], t.planes[part, 1], t.planes[part, 2]
+        uu = t.axes[part, 0] * x + t.axes[part, 1] * y + t.axes[part, 2] * z + t.axes[part, 3]
+        vv = t.axes[part, 4] * x + t.axes[part, 5] * y + t.axes[part, 6] * z + t.axes[part, 7]
+        seen = foot / math.sqrt(max(abs(nx * dx + ny * dy + nz * dz), 0.08))
+        layer = t.layers[part]
+        if seen < 0.035:
+            _wrapped(paints.full, layer, uu, vv, colour)
+        elif seen < 0.07:
+            _wrapped(paints.half, layer, uu, vv, colour)
+        elif seen < 0.14:
+            _wrapped(paints.quarter, layer, uu, vv, colour)
+        else:
+            _wrapped(paints.eighth, layer, uu, vv, colour)
+        for k in range(3):
+            tint = t.tints[part, k]
+            colour[k] *= tint * tint
+        if nz < 0.5:
+            open_sky = 0.35 + 0.65 * sky[r, c] * min(1.0, 0.55 + 0.08 * (z - t.boxes[body, 2]))
+        key = part + _FACES
+    slope = nx * sun[0] + ny * sun[1] + nz * sun[2]
+    direct = 0.0
+    if slope > 0.0 and strength > 0.0:
+        direct = strength * 1.25 * slope * _lit(shadow, x + nx * 0.05, y + ny * 0.05, z + nz * 0.05, slack)
+    round_about = open_sky * (0.62 + 0.38 * nz) * (0.85 - 0.55 * strength)
+    haze = 1.0 - math.exp(-max(0.0, at - 150.0) / 700.0)
+    out[0] = colour[0] * (direct * 1.00 + round_about * 0.84) * (1 - haze) + 0.60 * haze
+    out[1] = colour[1] * (direct * 0.965 + round_about * 0.96) * (1 - haze) + 0.66 * haze
+    out[2] = colour[2] * (direct * 0.90 + round_about * 1.20) * (1 - haze) + 0.72 * haze
+    return key
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def light(
     t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
     sun: Floats, strength: float, turn: Floats, eye: Floats, per_pixel: float,
     rays: NDArray[np.float32], out: NDArray[np.float32], keys: NDArray[np.int32],
 ) -> None:  # fmt: skip
     """Light `(n, 3)` along the camera's own rays `(n, 2)`, and a number `(n,)` for each that tells surfaces apart."""
-    ox, oy, oz = eye[0], eye[1], eye[2]
-    west, south, texel = soil.place[0], soil.place[1], soil.place[2]
-    wide, deep_m = soil.full.shape[1] * texel, soil.full.shape[0] * texel
     colour = np.empty(3)
     for i in range(rays.shape[0]):
         a, b = rays[i, 0], rays[i, 1]
@@ -103,88 +194,26 @@ def light(
         dy = turn[0, 1] * a + turn[1, 1] * b + turn[2, 1]
         dz = turn[0, 2] * a + turn[1, 2] * b + turn[2, 2]
         length = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
-        dx, dy, dz = dx * length, dy * length, dz * length
-        at, body, part = hit(t, heights, place, ox, oy, oz, dx, dy, dz)
-        if body == SKY:
-            haze = max(0.0, 1.0 - max(0.0, dz) * 2.5)
-            out[i, 0], out[i, 1], out[i, 2] = 0.30 + 0.42 * haze, 0.48 + 0.27 * haze, 0.80 + 0.0 * haze
-            keys[i] = -2
-            continue
-        x, y, z = ox + dx * at, oy + dy * at, oz + dz * at
-        foot = at * per_pixel
-        nx, ny, nz = 0.0, 0.0, 1.0
-        slack, open_sky, key = 0.12, 1.0, -1
-        u = min(max((x - sky_place[0]) / sky_place[2] - 0.5, 0.0), sky.shape[1] - 1.001)
-        v = min(max((y - sky_place[1]) / sky_place[2] - 0.5, 0.0), sky.shape[0] - 1.001)
-        c, r = int(u), int(v)
-        fu, fv = u - c, v - r
-        if body == GROUND:
-            gu, gv = x - west, y - south
-            if gu < 0.0 or gv < 0.0 or gu >= wide or gv >= deep_m:  # the country round the town, seen only in slanting views
-                _wrapped(paints.eighth, _SAND, x * 0.11, y * 0.13, colour)
-                colour[0], colour[1], colour[2] = 0.45 * colour[0], 0.75 * colour[1], 0.62 * colour[2]
-            elif foot < 1.5 * texel:
-                _read(soil.full, gu / texel, gv / texel, colour)
-            elif foot < 3.0 * texel:
-                _read(soil.half, gu / texel / 2, gv / texel / 2, colour)
-            elif foot < 6.0 * texel:
-                _read(soil.quarter, gu / texel / 4, gv / texel / 4, colour)
-            else:
-                _read(soil.eighth, gu / texel / 8, gv / texel / 8, colour)
-            row = min(max(int((y - place[1]) / place[2]), 0), heights.shape[0] - 2)
-            col = min(max(int((x - place[0]) / place[2]), 0), heights.shape[1] - 2)
-            nx = (heights[row, col] - heights[row, col + 1]) / place[2]
-            ny = (heights[row, col] - heights[row + 1, col]) / place[2]
-            open_sky = (sky[r, c] * (1 - fu) + sky[r, c + 1] * fu) * (1 - fv) + (
-                sky[r + 1, c] * (1 - fu) + sky[r + 1, c + 1] * fu
-            ) * fv
-        elif t.crown[body] == 1:
-            radius = t.balls[part, 3]
-            nx, ny, nz = (x - t.balls[part, 0]) / radius, (y - t.balls[part, 1]) / radius, (z - t.balls[part, 2]) / radius
-            uu, vv = x + 0.6 * z * (1.0 - nz) + t.balls[part, 0], y + 0.6 * z * (1.0 - nz) + t.balls[part, 1]
-            if foot < 0.045:
-                _wrapped(paints.full, _LEAF, uu, vv, colour)
-            elif foot < 0.09:
-                _wrapped(paints.half, _LEAF, uu, vv, colour)
-            else:
-                _wrapped(paints.quarter, _LEAF, uu, vv, colour)
-            low, high = t.boxes[body, 2], t.boxes[body, 5]
-            open_sky = 0.30 + 0.70 * min(1.0, max(0.0, (z - low) / (high - low)))
-            for k in range(3):
-                tint = t.body_tint[body, k]
-                colour[k] *= tint * tint * 2.0
-            nz = nz * 0.7 + 0.3
-            slack, key = 0.30, body
-        else:
-            nx, ny, nz = t.planes[part, 0], t.planes[part, 1], t.planes[part, 2]
-            uu = t.axes[part, 0] * x + t.axes[part, 1] * y + t.axes[part, 2] * z + t.axes[part, 3]
-            vv = t.axes[part, 4] * x + t.axes[part, 5] * y + t.axes[part, 6] * z + t.axes[part, 7]
-            seen = foot / math.sqrt(max(abs(nx * dx + ny * dy + nz * dz), 0.08))
-            layer = t.layers[part]
-            if seen < 0.035:
-                _wrapped(paints.full, layer, uu, vv, colour)
-            elif seen < 0.07:
-                _wrapped(paints.half, layer, uu, vv, colour)
-            elif seen < 0.14:
-                _wrapped(paints.quarter, layer, uu, vv, colour)
-            else:
-                _wrapped(paints.eighth, layer, uu, vv, colour)
-            for k in range(3):
-                tint = t.tints[part, k]
-                colour[k] *= tint * tint
-            if nz < 0.5:
-                open_sky = 0.35 + 0.65 * sky[r, c] * min(1.0, 0.55 + 0.08 * (z - t.boxes[body, 2]))
-            key = part + _FACES
-        slope = nx * sun[0] + ny * sun[1] + nz * sun[2]
-        direct = 0.0
-        if slope > 0.0 and strength > 0.0:
-            direct = strength * 1.25 * slope * _lit(shadow, x + nx * 0.05, y + ny * 0.05, z + nz * 0.05, slack)
-        round_about = open_sky * (0.62 + 0.38 * nz) * (0.85 - 0.55 * strength)
-        haze = 1.0 - math.exp(-max(0.0, at - 150.0) / 700.0)
-        out[i, 0] = colour[0] * (direct * 1.00 + round_about * 0.84) * (1 - haze) + 0.60 * haze
-        out[i, 1] = colour[1] * (direct * 0.965 + round_about * 0.96) * (1 - haze) + 0.66 * haze
-        out[i, 2] = colour[2] * (direct * 0.90 + round_about * 1.20) * (1 - haze) + 0.72 * haze
-        keys[i] = key
+        keys[i] = _met(
+            t, heights, place, soil, paints, shadow, sky, sky_place, sun, strength,
+            eye[0], eye[1], eye[2], dx * length, dy * length, dz * length, 0.0, per_pixel, colour, out[i],
+        )  # fmt: skip
+
+
+@njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+def light_from_above(
+    t: Tables, heights: Floats, place: Floats, soil: Soil, paints: Atlas, shadow: Shadow, sky: NDArray[np.float32], sky_place: Floats,
+    sun: Floats, strength: float, xs: Floats, ys: Floats, cell: float, out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Light `(rows, cols, 3)` that goes straight up at each x of a column and y of a row: what an ortho shows."""
+    colour = np.empty(3)
+    from_z = max(t.grid[5], heights.max()) + 10.0
+    for row in range(ys.shape[0]):
+        for col in range(xs.shape[0]):
+            _met(
+                t, heights, place, soil, paints, shadow, sky, sky_place, sun, strength,
+                xs[col], ys[row], from_z, 0.0, 0.0, -1.0, cell, 0.0, colour, out[row, col],
+            )  # fmt: skip
 
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")

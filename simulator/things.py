@@ -277,8 +277,58 @@ def _car(book: Book, t: Thing) -> None:
     book.frustum(cabin_low, waist - 0.02, cabin_top, z + t.height_m, glass, paint, _shift(rng))
 
 
+def _lorry(book: Book, t: Thing) -> None:
+    """A box lorry, a bus, or (odd styles) a tipper whose load stands in an open tray."""
+    rng = np.random.default_rng(t.seed)
+    paint, load = Skin(Layer.PAINT, _pick(CAR_TINTS, t.style)), Skin(Layer.PAINT, _pick(BOX_TINTS, t.seed))
+    cab = min(2.2, 0.3 * t.length_m)
+    low, high = t.base_m + 0.35, t.base_m + t.height_m
+    book.prism(t.part(0, 0, t.length_m, t.width_m * 0.9), t.base_m + 0.05, low + 0.6, Skin(Layer.GLASS), paint, _shift(rng))
+    front = t.part((t.length_m - cab) / 2, 0, cab, t.width_m * 0.96)
+    book.prism(front, low, low + 0.8 * (high - low), paint, paint, _shift(rng))
+    back = (-(cab + 0.3) / 2, 0, t.length_m - cab - 0.3, t.width_m)
+    if t.style % 2:
+        book.prism(t.part(*back), low, low + 0.6 * (high - low), load, Skin(Layer.SAND), _shift(rng))
+        heap = t.part(back[0], 0, back[2] * 0.5, t.width_m * 0.4)
+        book.frustum(t.part(*back), low + 0.5 * (high - low), heap, high, Skin(Layer.SAND), Skin(Layer.SAND), _shift(rng))
+        return
+    book.prism(t.part(*back), low, high, load, load, _shift(rng))
+
+
+def _mound(book: Book, t: Thing) -> None:
+    """Earth tipped and levelled: a flat top and slopes of one in one and a half."""
+    rng = np.random.default_rng(t.seed)
+    run = min(1.5 * t.height_m, 0.4 * t.width_m)
+    skin = Skin(Layer.SAND, (0.80, 0.66, 0.50) if t.style % 2 else (0.70, 0.62, 0.52))
+    top = t.part(0, 0, t.length_m - 2 * run, t.width_m - 2 * run)
+    book.frustum(t.ring, t.base_m - 0.1, top, t.base_m + t.height_m, skin, skin, _shift(rng))
+
+
+def _umbrella(book: Book, t: Thing) -> None:
+    """A market umbrella: an eight-sided cloth, a little higher in the middle."""
+    rng = np.random.default_rng(t.seed)
+    cloth = Skin(Layer.CLOTH, _pick(TARP_TINTS, t.style))
+    rim, tip = circle(t.x, t.y, t.length_m / 2, 8), circle(t.x, t.y, 0.2, 8)
+    book.frustum(rim, t.base_m + t.height_m - 0.5, tip, t.base_m + t.height_m, cloth, cloth, _shift(rng))
+
+
+def _maize(book: Book, t: Thing) -> None:
+    """A stand of tall crop: leaves all over a rectangle, two metres at a time."""
+    rng = np.random.default_rng(t.seed)
+    nu, nv = max(1, round(t.length_m / 2)), max(1, round(t.width_m / 2))
+    tint = (0.36, 0.46 * float(rng.uniform(0.9, 1.15)), 0.26)
+    for i in range(nu):
+        for j in range(nv):
+            u = ((i + 0.5) / nu - 0.5) * t.length_m + rng.uniform(-1, 1, 16) * 0.5 * t.length_m / nu
+            v = ((j + 0.5) / nv - 0.5) * t.width_m + rng.uniform(-1, 1, 16) * 0.5 * t.width_m / nv
+            places = [t.inner(float(a), float(b)) for a, b in zip(u, v, strict=True)]
+            size = rng.uniform(0.25, 0.45, 16)
+            z = t.base_m + t.height_m * rng.uniform(0.7, 1.0, 16) - size
+            book.tree(np.column_stack([np.array(places), z, size]), tint)
+
+
 def _heap(book: Book, t: Thing) -> None:
-    """Sand or gravel, lower than a metre."""
+    """Sand or gravel, a cone with its top cut off."""
     rng = np.random.default_rng(t.seed)
     radius = t.length_m / 2
     low = [_wobbly(t.x, t.y, radius, i, rng) for i in range(11)]
@@ -306,7 +356,11 @@ def _tree(book: Book, t: Thing) -> None:
     radius = t.length_m / 2
     green = rng.uniform(0.75, 1.1)
     tint = (0.39 * green * float(rng.uniform(0.85, 1.15)), 0.46 * green, 0.30 * green * float(rng.uniform(0.8, 1.15)))
-    book.tree(crown(rng, t.x, t.y, t.base_m, t.height_m, radius), tint)
+    balls = crown(rng, t.x, t.y, t.base_m, t.height_m, radius)
+    if t.kind == "bare_tree":  # twigs: a few small clumps of what the crown was, brown
+        balls = balls[1::2] * (1.0, 1.0, 1.0, 0.55)
+        tint = (0.55, 0.50, 0.44)
+    book.tree(balls, tint)
     trunk = circle(t.x, t.y, 0.14 + radius * 0.03, 6)
     book.prism(trunk, t.base_m - 0.5, t.base_m + t.height_m * 0.5, Skin(Layer.BRICK, (0.55, 0.5, 0.4)), Skin(Layer.BRICK))
 
@@ -346,4 +400,5 @@ BUILDERS: dict[str, Callable[[Book, Thing], None]] = {
     "shed": _shed, "rooftop_room": _shed, "canopy": _shed, "extension": _extension, "container": _container,
     "wall": _wall, "tree": _tree, "pole": _pole, "car": _car,
     "sand_pile": _heap, "tarpaulin": _cloth, "brick_stack": _extension,
+    "bare_tree": _tree, "maize": _maize, "lorry": _lorry, "mound": _mound, "umbrella": _umbrella,
 }  # fmt: skip
