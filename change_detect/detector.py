@@ -26,6 +26,7 @@ from change_detect.segment import Region, regions
 from change_detect.sheet import Sheet
 from change_detect.windows import Part, cover, joined, snapped
 from change_detect.windows import regions as own_regions
+from change_detect.witness import witness
 from geo.grid import Grid, Window
 from geo.progress import Progress, silent
 
@@ -209,7 +210,8 @@ class GeometryImage:
         z = held.z[held.part(window)] * np.float32(1.0 if rose else -1.0)
         features = measure(lower, upper, gain, z, body, sigma, grid.gsd_m)
         verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=limits)
-        row = measured(**asdict(features), rose=rose, **of_pair(pair, grid))
+        seen = witness(lower, upper, gain, body, grid.gsd_m)
+        row = measured(**asdict(features), **seen, rose=rose, **of_pair(pair, grid))
         return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m, row)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:

@@ -63,7 +63,7 @@ def without(scene: Scene, kinds: frozenset[str]) -> Scene:
 def _water(scene: Scene, grid: Grid) -> NDArray[np.bool_]:
     looks = np.zeros(grid.shape, np.uint8)
     for patch in scene.patches:  # later ones lie over earlier ones
-        ring = np.array(patch.ring) + (scene.origin.x_m - grid.west_m, scene.origin.y_m - grid.north_m)
+        ring = np.add(patch.ring, (scene.origin.x_m - grid.west_m, scene.origin.y_m - grid.north_m))
         cells = np.rint(ring / (grid.gsd_m, -grid.gsd_m)).astype(np.int32)
         cv2.fillPoly(looks, [cells], int(patch.look == Look.WATER))
     return looks > 0

@@ -150,11 +150,12 @@ def picture(
         path.unlink(missing_ok=True)
         return
     FAILURES.mkdir(parents=True, exist_ok=True)
-    sheet = np.vstack([_strip(pair, text, outline) for text, outline in cases[:24]])
+    sheet = np.vstack([strip(pair, text, outline) for text, outline in cases[:24]])
     cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 75])
 
 
-def _strip(pair: SurveyPair, text: str, outline: Polygon) -> NDArray[np.uint8]:
+def strip(pair: SurveyPair, text: str, outline: Polygon) -> NDArray[np.uint8]:
+    """Before, after and gain around an outline, a word over them."""
     west, south, east, north = outline.buffer(max(6.0, 0.5 * np.sqrt(outline.area))).bounds
     window = pair.grid.window((west, south, east, north)).grown(0, pair.grid)
     before, after = pair.read(window)
