@@ -32,9 +32,11 @@ class Kind(StrEnum):
     SHED_OR_CONTAINER = "shed_or_container"  # 棚、箱房
     DEMOLISHED = "demolished"  # 拆除
     FOUNDATION = "foundation"  # 地基: a slab or low walls, the first stage of a building
-    EARTHWORK = "earthwork"  # 填挖、堆料
+    EARTHWORK = "earthwork"  # 填挖
     VEGETATION = "vegetation"
     VEHICLE = "vehicle"
+    COVER = "cover"  # 篷布、薄膜、遮阳伞
+    MATERIAL = "material"  # 堆料
     IMAGE_CHANGE = "image_change"  # seen in the orthos alone
     ARTEFACT = "artefact"  # made by the survey itself
 

@@ -18,6 +18,7 @@ from change_detect import appearance, sheet, soil
 from change_detect.align import SurveyPair
 from change_detect.appearance import AppearanceRule, LookLimits
 from change_detect.candidate import Candidate, measured, outline_of, stable_id
+from change_detect.classes import Classes, Thresholds, agreed, load, rules_said
 from change_detect.height import HeightRule, gain_of
 from change_detect.measure import GROUND_M, body_of, measure
 from change_detect.raster import Layers, Mask, kept_open
@@ -79,13 +80,15 @@ class Divisible(Detector, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GeometryImage:
-    """Heights where both surveys have a surface; orthos alone where one has none."""
+    """Heights where both surveys have a surface; orthos alone where one has none. Without `classes` the rules decide alone."""
 
     rule: HeightRule = field(default_factory=HeightRule)
     limits: Limits = field(default_factory=Limits)
     earth: HeightRule = field(default_factory=lambda: HeightRule(sure_m=0.5, edge_m=0.3, grow_m=2.0))
     look: AppearanceRule = field(default_factory=AppearanceRule)
     look_limits: LookLimits = field(default_factory=LookLimits)
+    classes: Classes | None = field(default_factory=load)
+    thresholds: Thresholds = field(default_factory=Thresholds)
     window_cells: int = WINDOW_CELLS
     large_m: float = LARGE_M
     progress: Progress = silent
@@ -211,7 +214,9 @@ class GeometryImage:
         features = measure(lower, upper, gain, z, body, sigma, grid.gsd_m)
         verdict = judge(features, rose=rose, sigma_xy_m=sigma, limits=limits)
         seen = witness(lower, upper, gain, body, grid.gsd_m)
-        row = measured(**asdict(features), **seen, rose=rose, **of_pair(pair, grid))
+        row = measured(**asdict(features), **seen, **rules_said(verdict), rose=rose, **of_pair(pair, grid))
+        if self.classes is not None:
+            verdict = agreed(verdict, self.classes.opinion(row), self.thresholds)
         return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m, row)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:

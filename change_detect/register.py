@@ -58,7 +58,7 @@ ENTRY_TEXT: dict[EntryKind, tuple[str, str]] = {
 
 _STANDS_ON = frozenset({Kind.ROOF_ADDITION, Kind.EXTENSION})
 """What is added to a known structure is what a ledger is there to notice: its entry explains the structure, never the addition."""
-_NOT_BUILT = frozenset({Kind.DEMOLISHED, Kind.VEGETATION, Kind.VEHICLE, Kind.ARTEFACT})
+_NOT_BUILT = frozenset({Kind.DEMOLISHED, Kind.VEGETATION, Kind.VEHICLE, Kind.COVER, Kind.MATERIAL, Kind.ARTEFACT})
 
 
 @dataclass(frozen=True, slots=True)

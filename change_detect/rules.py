@@ -206,7 +206,7 @@ def judge(f: Features, *, rose: bool, sigma_xy_m: float, limits: Limits) -> Judg
         f"前期高出周边地面 {f.stood_m:+.1f} 米，{f.beside_high:.0%} 的边缘与高物相接 / "
         f"stood {f.stood_m:+.1f} m over the ground around; {f.beside_high:.0%} of its rim touches something high",
         f"周边 {f.road:.0%} 为灰色铺装，颜色变化 {f.colour:.0f} / ground {f.road:.0%} grey; colour moved by {f.colour:.0f}",
-        "可信度构成 / score: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
+        "规则依据 / evidence: " + ", ".join(f"{name} {term:.2f}" for name, term in terms),
     )
     earth = kind is Kind.EARTHWORK and earthen(f, limits, rose=rose)
     for hold in HOLDS:

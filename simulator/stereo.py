@@ -60,6 +60,27 @@ def surveyed(rng: Rng, exact: Overhead, gsd_m: float, *, shifted: bool) -> Surve
     return Survey(ortho, valid, surface, sigma, holes & valid)
 
 
+def worn(rng: Rng, survey: Survey, gsd_m: float) -> Survey:
+    """The same place from higher up through a plainer pipeline: cells half as wide again, roofs smeared over up to a metre, noise over 10 cm."""
+    size = tuple(round(n / 1.5) for n in survey.valid.shape[::-1])
+    unknown = ~np.isfinite(survey.surface)
+    base = float(np.nanmedian(survey.surface))
+    surface = np.where(unknown, np.float32(0), survey.surface - base).astype(np.float32)
+    if rng.random() < 0.5:
+        surface = cv2.dilate(surface, _disc(float(rng.uniform(0.05, 0.2)) / gsd_m))
+    surface = cv2.GaussianBlur(surface, (0, 0), float(rng.uniform(0.10, 0.40)) / gsd_m)
+    noise_m = float(rng.uniform(0.02, 0.10))
+    surface = surface + noise_m * (0.7 * _noise(rng, surface.shape, 0.8 / gsd_m) + 0.7 * _noise(rng, surface.shape, 2.0 / gsd_m))
+    surface = cv2.resize(surface + base, size, interpolation=cv2.INTER_AREA)
+    valid, filled, lost = (
+        cv2.resize(m.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0 for m in (survey.valid, survey.filled, unknown)
+    )
+    surface[lost] = np.nan
+    ortho = cv2.GaussianBlur(survey.ortho, (0, 0), float(rng.uniform(0.5, 1.6)))
+    sigma = np.where(lost, np.nan, cv2.resize(np.nan_to_num(survey.sigma, nan=0.1), size) + noise_m).astype(np.float32)
+    return Survey(cv2.resize(ortho, size, interpolation=cv2.INTER_AREA).astype(np.uint8), valid, surface, sigma, filled)
+
+
 def _noise(rng: Rng, shape: tuple[int, int], cells: float, channels: int = 1) -> Plane:
     """Smooth noise of deviation about 1 that holds together over `cells`; `(rows, cols)` or with a last axis of channels."""
     rows, cols = (max(4, int(n / max(cells, 1.0)) + 3) for n in shape)

@@ -4,6 +4,7 @@ nice -n 15 python -m training backgrounds --photos FOLDER --photo-gsd 0.0172
 nice -n 15 python -m training data --count 20000
 nice -n 15 python -m training fit --minutes 480
 nice -n 15 python -m training export --to change_detect/data
+nice -n 15 python -m training classes --to change_detect/data
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("step", choices=("backgrounds", "data", "fit", "export"))
+    parser.add_argument("step", choices=tuple(STEPS))
     parser.add_argument("--cache", type=Path, default=data.cache())
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--photo-gsd", type=float, help="metres per pixel of those photos")
@@ -96,7 +97,17 @@ def _export(asked: argparse.Namespace, recipe: data.Recipe, progress: Progress) 
     terminal.out.print(json.dumps(told["held_out"], indent=1))
 
 
-STEPS = {"backgrounds": _backgrounds, "data": _data, "fit": _fit, "export": _export}
+def _classes(asked: argparse.Namespace, recipe: data.Recipe, progress: Progress) -> None:
+    from benchmarks.change.months import FITTED
+    from training import classes
+
+    made = classes.Recipe(FITTED)
+    document = classes.fitted(classes.rows(made.seeds, asked.cache / "months", progress), made)
+    classes.write(document, (asked.to or asked.cache) / "classes.json")
+    terminal.out.print(json.dumps(document["scores"], indent=1))
+
+
+STEPS = {"backgrounds": _backgrounds, "data": _data, "fit": _fit, "export": _export, "classes": _classes}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,11 @@ def bins(chances: Sequence[float], true: Sequence[bool]) -> list[tuple[float, fl
     """(mean stated chance, share that was true, count) of each bin that is not empty."""
     p, y = np.asarray(chances, float), np.asarray(true, float)
     which = np.minimum((p * BINS).astype(int), BINS - 1)
-    return [(float(p[which == b].mean()), float(y[which == b].mean()), int((which == b).sum())) for b in range(BINS) if (which == b).any()]
+    return [
+        (float(p[which == b].mean()), float(y[which == b].mean()), int((which == b).sum()))
+        for b in range(BINS)
+        if (which == b).any()
+    ]
 
 
 def precision_recall(chances: Sequence[float], true: Sequence[bool], there: int) -> tuple[Floats, Floats]:
@@ -39,7 +43,9 @@ def average_precision(chances: Sequence[float], true: Sequence[bool], there: int
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def draw_precision_recall(path: Path, curves: Mapping[str, tuple[Floats, Floats]], points: Mapping[str, tuple[float, float]]) -> None:
+def draw_precision_recall(
+    path: Path, curves: Mapping[str, tuple[Floats, Floats]], points: Mapping[str, tuple[float, float]]
+) -> None:
     """An SVG with one line per score, and a ring per way that has no score to turn."""
     marks = [_line(list(zip(*c, strict=True)), _COLOURS[i]) for i, c in enumerate(curves.values())]
     names = [(name, _COLOURS[i]) for i, name in enumerate(curves)]
@@ -86,7 +92,8 @@ def _write(path: Path, across: str, up: str, marks: Sequence[str], names: Sequen
         for t in (0, 0.2, 0.4, 0.6, 0.8, 1.0)
     ]
     legend = [
-        f'<text x="{_x(1) + 16:.0f}" y="{_TOP + 14 + 18 * i}" fill="{colour}">{name}</text>' for i, (name, colour) in enumerate(names)
+        f'<text x="{_x(1) + 16:.0f}" y="{_TOP + 14 + 18 * i}" fill="{colour}">{name}</text>'
+        for i, (name, colour) in enumerate(names)
     ]
     titles = (
         f'<text x="{_x(0.5):.0f}" y="{_y(0) + 32:.0f}" text-anchor="middle">{across}</text>'

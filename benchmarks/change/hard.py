@@ -1,4 +1,4 @@
-"""Hard months: 24 made-up town blocks on two dates that nothing was fitted on, judged together; and how far the score can be trusted.
+"""Hard months: 20 made-up town blocks on two dates that nothing was fitted on, judged together; and how far the score can be trusted.
 
 The surveys are drawn straight from above and degraded as multi-view stereo would (`simulator.stereo`): shadows moved, leaves lost or come,
 vehicles, tarpaulins, greenhouses, heaps, demolition, earthwork. All that a squad would want counts as truth; the peers see rises alone.
@@ -23,12 +23,12 @@ from benchmarks.change import curves, judged, months, peers
 from benchmarks.report import HERE, Row
 from change_detect.align import SurveyPair
 from change_detect.candidate import Candidate
-from change_detect.detector import GeometryImage
+from change_detect.detector import Detector, GeometryImage
 from change_detect.evaluate import Score, is_hit, score
 from patrol import terminal
 from simulator.hardship import Change
 
-NAME = "hard months, 24 blocks"
+NAME = "hard months, 20 blocks"
 _TALL_M = 1.8
 _MOST_STRIPS = 60
 
@@ -51,14 +51,14 @@ class Block:
         return [c for c in self.changes if c.wanted and self.coverage.contains(c.outline.centroid)]
 
 
-def looked_at(seed: int, folder: Path, *, with_peers: bool = True) -> Block:
+def looked_at(seed: int, folder: Path, *, detector: Detector | None = None, with_peers: bool = True, worn: bool = False) -> Block:
     """One month through the product."""
     made = months.month(seed)
-    pair = months.pair(made, folder)
+    pair = months.worn_pair(made, folder) if worn else months.pair(made, folder)
     before, after = peers.whole(pair)
     coverage = peers.coverage(before, after, pair.grid)
     start = time.process_time()
-    found = GeometryImage().detect(pair)
+    found = (detector or GeometryImage()).detect(pair)
     spent = time.process_time() - start
     truth = months.truth(made)
     others = {}
@@ -112,7 +112,9 @@ def _counted(blocks: Sequence[Block]) -> list[Row]:
         recall(lambda c: c.name == "earthwork" and c.outline.area >= 50 and abs(c.height_m) >= 0.5),
     )
     row("recall of what was pulled down", "higher", None, recall(lambda c: c.name == "demolished"))
-    row("precision", "higher", 0.90, lambda s: _share(sum(len(x.pairs) for x in s), sum(len(x.pairs) + x.false_alarms for x in s)))
+    row(
+        "precision", "higher", 0.90, lambda s: _share(sum(len(x.pairs) for x in s), sum(len(x.pairs) + x.false_alarms for x in s))
+    )
     row("false alarms per km2", "lower", 10.0, lambda s: sum(x.false_alarms for x in s) / km2, "1/km2")
     row("outline IoU, median", "higher", 0.85, lambda s: _median([i for x in s for i in x.ious]))
     row("centre error, median", "lower", 0.3, lambda s: _median([p.centre_error_m for x in s for p in x.pairs]), "m")
@@ -175,13 +177,15 @@ def trusted(dataset: str, sets: Sequence[tuple[Sequence[Candidate], Sequence[Cha
             if coverage.contains(c.outline.centroid):
                 chances.append(c.score)
                 true.append(any(is_hit(c.outline, w.outline) for w in wanted))
-    stem = HERE / "results" / "curves" / dataset.split(",")[0].replace(" ", "_")
+    stem = HERE / "results" / "curves" / dataset.split(",", maxsplit=1)[0].replace(" ", "_")
     curves.draw_precision_recall(
         stem.with_name(f"{stem.name}_precision_recall.svg"), {dataset: curves.precision_recall(chances, true, there)}, {}
     )
     curves.draw_reliability(stem.with_name(f"{stem.name}_reliability.svg"), {dataset: (chances, true)})
     return [
-        Row("calibration error of the score (ECE)", dataset, round(curves.calibration_error(chances, true), 3), "", "lower", 0.05),
+        Row(
+            "calibration error of the score (ECE)", dataset, round(curves.calibration_error(chances, true), 3), "", "lower", 0.05
+        ),
         Row("average precision of the score", dataset, round(curves.average_precision(chances, true, there), 3), "", "higher"),
         Row("candidates the score was judged on", dataset, len(chances), "", "higher"),
     ]

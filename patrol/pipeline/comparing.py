@@ -41,9 +41,11 @@ KIND_TEXT: Mapping[str, tuple[str, str]] = {
     Kind.SHED_OR_CONTAINER: ("棚、箱房", "shed or container"),
     Kind.DEMOLISHED: ("拆除", "demolished"),
     Kind.FOUNDATION: ("地基", "foundation"),
-    Kind.EARTHWORK: ("填挖、堆料", "earthwork"),
+    Kind.EARTHWORK: ("填挖", "earthwork"),
     Kind.VEGETATION: ("植被", "vegetation"),
     Kind.VEHICLE: ("车辆", "vehicle"),
+    Kind.COVER: ("篷布、薄膜", "tarpaulin or film"),
+    Kind.MATERIAL: ("堆料", "piled material"),
     Kind.IMAGE_CHANGE: ("影像变化", "change in the images"),
     Kind.ARTEFACT: ("成果瑕疵", "artefact of a survey"),
 }
