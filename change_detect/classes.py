@@ -43,7 +43,15 @@ WORDS: Mapping[str, tuple[str, str]] = {name: (zh, en) for name, _, zh, en in _T
 WANTED = frozenset({"new_building", "roof_addition", "extension", "container_shed", "demolished", "earthwork"})
 """What a squad would want to know of."""
 
-HELD_BY = ("edge_of_coverage", "surface_bridged", "vegetation", "narrow_strip", "not_a_structure", "vehicle_suspected", "too_small")
+HELD_BY = (
+    "edge_of_coverage",
+    "surface_bridged",
+    "vegetation",
+    "narrow_strip",
+    "not_a_structure",
+    "vehicle_suspected",
+    "too_small",
+)
 """How the rules' sentences begin, each a column of a row."""
 
 
@@ -194,33 +202,33 @@ def load(path: Path = SHIPPED) -> Classes:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Chances: under `hold` what the rules show is held back, from `release` what certain rules hold is shown, from `name` a class names it."""
+    """Chances: under `hold` what the rules show is held back, from `release` what looked like a vehicle is shown.
 
-    hold: float = 0.4
+    `hold` asks for odds of twenty to one: the classes learned from made-up towns, the rules are physics.
+    """
+
+    hold: float = 0.05
     release: float = 0.9
-    name: float = 0.5
 
 
-NEVER_RELEASED = ("edge_of_coverage", "surface_bridged", "narrow_strip", "too_small")
-"""Holds that say something of the survey or of the size: no likeness can answer them."""
+RELEASED = "vehicle_suspected"
+"""The one hold that is a likeness. The others speak of leaves, of form, of size and of what was not measured: no likeness answers them."""
 
 
 def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds) -> Judgement:
-    """Rules and classes together: the score is the chance, the rules' sentences stay, and whoever overrules the other says so."""
+    """Rules and classes together: the score is the chance, the rules' sentences stay, and whoever overrules the other says so.
+
+    The kind stays the rules' own as long as they are not overruled: they know sizes and neighbours, the classes know made-up towns.
+    """
     reasons = (*verdict.reasons, opinion.told)
     held, kind = verdict.suppressed, verdict.kind
+    if kind is Kind.FOUNDATION:  # made-up towns have none: the classes do not know it
+        return verdict
     zh, en = WORDS[opinion.name]
     if held is None and opinion.chance < thresholds.hold:
         held = f"{opinion.name}_suspected: 疑似{zh}，值得核查的概率仅 {opinion.chance:.0%} / looks like {en}, worth a visit with {opinion.chance:.0%} only"
         kind = opinion.kind
-    elif (
-        held is not None
-        and opinion.chance >= thresholds.release
-        and opinion.name in WANTED
-        and not held.startswith(NEVER_RELEASED)
-    ):
+    elif held is not None and opinion.chance >= thresholds.release and opinion.name in WANTED and held.startswith(RELEASED):
         reasons = (*reasons, f"规则原拟抑制，因分类把握大而保留 / a rule would have held it back, but its class is clear: {held}")
         held, kind = None, opinion.kind
-    elif held is None and opinion.share >= thresholds.name and opinion.name in WANTED:
-        kind = opinion.kind
     return Judgement(kind, round(opinion.chance, 3), reasons, held)

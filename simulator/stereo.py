@@ -34,12 +34,16 @@ class Survey:
 def surveyed(rng: Rng, exact: Overhead, gsd_m: float, *, shifted: bool) -> Survey:
     """One survey of an exact view; `shifted` lays it up to two cells beside its place, a little differently from end to end."""
     shape = exact.surface.shape
-    wave = _noise(rng, shape, 1.2 / gsd_m, 2) * (0.09 / gsd_m) + _noise(rng, shape, 5.0 / gsd_m, 2) * (0.06 / gsd_m)
-    drift = rng.uniform(-1.4, 1.4, 2).astype(np.float32) + _noise(rng, shape, 60.0 / gsd_m, 2) * 0.4 if shifted else 0.0
-    light = _moved(exact.light, wave + drift)
-    leaves, bare, water = (_moved(m.astype(np.float32), drift + 0 * wave) > 0.5 for m in (exact.leaves, exact.bare, exact.water))
-    floor = _moved(exact.floor, wave + drift)
-    standing = _moved(exact.surface, wave + drift)
+    wave = _noise(rng, shape, 1.2 / gsd_m, 2) * np.float32(0.09 / gsd_m) + _noise(rng, shape, 5.0 / gsd_m, 2) * np.float32(
+        0.06 / gsd_m
+    )
+    drift: Plane = np.zeros((*shape, 2), np.float32)
+    if shifted:
+        drift += rng.uniform(-1.4, 1.4, 2).astype(np.float32) + _noise(rng, shape, 60.0 / gsd_m, 2) * np.float32(0.4)
+    both: Plane = np.asarray(wave + drift, np.float32)
+    light = _moved(exact.light, both)
+    leaves, bare, water = (_moved(m.astype(np.float32), drift) > 0.5 for m in (exact.leaves, exact.bare, exact.water))
+    floor, standing = _moved(exact.floor, both), _moved(exact.surface, both)
     ortho = _photographed(rng, light, gsd_m)
     noise_m = float(rng.uniform(0.03, 0.08))
     dark = np.clip(1.0 - ortho.max(-1).astype(np.float32) / 90.0, 0.0, 1.0)
@@ -106,7 +110,7 @@ def _photographed(rng: Rng, light: Plane, gsd_m: float) -> NDArray[np.uint8]:
     levels += rng.standard_normal(levels.shape).astype(np.float32) * float(rng.uniform(1.0, 3.5))
     picture = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(78, 94))])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]).astype(np.uint8)
+    return np.asarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1].copy())
 
 
 def _smeared(rng: Rng, solid: Plane, gsd_m: float) -> Plane:

@@ -98,11 +98,11 @@ def _export(asked: argparse.Namespace, recipe: data.Recipe, progress: Progress) 
 
 
 def _classes(asked: argparse.Namespace, recipe: data.Recipe, progress: Progress) -> None:
-    from benchmarks.change.months import FITTED
+    from benchmarks.change.months import FITTED, WORN
     from training import classes
 
-    made = classes.Recipe(FITTED)
-    document = classes.fitted(classes.rows(made.seeds, asked.cache / "months", progress), made)
+    made = classes.Recipe(FITTED, WORN)
+    document = classes.fitted(classes.rows(made, asked.cache / "months", progress), made)
     classes.write(document, (asked.to or asked.cache) / "classes.json")
     terminal.out.print(json.dumps(document["scores"], indent=1))
 

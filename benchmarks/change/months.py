@@ -22,6 +22,8 @@ JUDGED = tuple(range(5001, 5021))
 """For judging only: nothing is fitted, tuned or looked at on other seeds and then called measured."""
 FITTED = tuple(range(101, 117))
 """For fitting."""
+WORN = FITTED[:5]
+"""Of these, months that are fitted on a second time as a plainer pipeline would have measured them."""
 LAYERS = ("ortho", "sigma", "filled", "surface")
 DAYS = (date(2026, 4, 1), date(2026, 5, 1))
 
