@@ -81,7 +81,7 @@ class Opinion:
         return f"分类：{zh}（{self.share:.0%}），值得核查的概率 {self.chance:.0%} / looks like {en} ({self.share:.0%}); worth a visit with {self.chance:.0%}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Classes:
     """Trees pressed flat. `(trees, nodes)` arrays; a node with `feature` -1 is a leaf; tree t speaks for class `t % len(names)`.
 
@@ -209,16 +209,18 @@ class Thresholds:
 
     hold: float = 0.05
     release: float = 0.9
+    wide_m: float = 3.0  # GB 1589 lets vehicles be 2.55 m wide; a surface adds up to half a metre
 
 
 RELEASED = "vehicle_suspected"
 """The one hold that is a likeness. The others speak of leaves, of form, of size and of what was not measured: no likeness answers them."""
 
 
-def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds) -> Judgement:
+def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds, *, width_m: float) -> Judgement:
     """Rules and classes together: the score is the chance, the rules' sentences stay, and whoever overrules the other says so.
 
-    The kind stays the rules' own as long as they are not overruled: they know sizes and neighbours, the classes know made-up towns.
+    `width_m` is the mean width over its length: no likeness makes a shed of what is as narrow as a lorry. The kind stays the rules' own as
+    long as they are not overruled: they know sizes and neighbours, the classes know made-up towns.
     """
     reasons = (*verdict.reasons, opinion.told)
     held, kind = verdict.suppressed, verdict.kind
@@ -228,7 +230,13 @@ def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds) -> Judg
     if held is None and opinion.chance < thresholds.hold:
         held = f"{opinion.name}_suspected: 疑似{zh}，值得核查的概率仅 {opinion.chance:.0%} / looks like {en}, worth a visit with {opinion.chance:.0%} only"
         kind = opinion.kind
-    elif held is not None and opinion.chance >= thresholds.release and opinion.name in WANTED and held.startswith(RELEASED):
+    elif (
+        held is not None
+        and opinion.chance >= thresholds.release
+        and opinion.name in WANTED
+        and held.startswith(RELEASED)
+        and width_m > thresholds.wide_m
+    ):
         reasons = (*reasons, f"规则原拟抑制，因分类把握大而保留 / a rule would have held it back, but its class is clear: {held}")
         held, kind = None, opinion.kind
     return Judgement(kind, round(opinion.chance, 3), reasons, held)

@@ -87,7 +87,7 @@ class GeometryImage:
     earth: HeightRule = field(default_factory=lambda: HeightRule(sure_m=0.5, edge_m=0.3, grow_m=2.0))
     look: AppearanceRule = field(default_factory=AppearanceRule)
     look_limits: LookLimits = field(default_factory=LookLimits)
-    classes: Classes | None = field(default_factory=load)
+    classes: Classes | None = field(default_factory=load, repr=False)
     thresholds: Thresholds = field(default_factory=Thresholds)
     window_cells: int = WINDOW_CELLS
     large_m: float = LARGE_M
@@ -216,7 +216,7 @@ class GeometryImage:
         seen = witness(lower, upper, gain, body, grid.gsd_m)
         row = measured(**asdict(features), **seen, **rules_said(verdict), rose=rose, **of_pair(pair, grid))
         if self.classes is not None:
-            verdict = agreed(verdict, self.classes.opinion(row), self.thresholds)
+            verdict = agreed(verdict, self.classes.opinion(row), self.thresholds, width_m=features.area_m2 / features.length_m)
         return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m, row)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:

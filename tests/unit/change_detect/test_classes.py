@@ -94,7 +94,7 @@ HELD = Judgement(Kind.VEHICLE, 0.8, ("r",), "vehicle_suspected: 疑似车辆 / l
 
 def test_a_class_that_is_sure_holds_back_and_says_why() -> None:
     """A rule's candidate that looks like a lorry is held, with both languages in the sentence."""
-    said = agreed(SHOWN, Opinion("vehicle", 0.99, 0.01), Thresholds())
+    said = agreed(SHOWN, Opinion("vehicle", 0.99, 0.01), Thresholds(), width_m=3.5)
     assert said.suppressed is not None
     assert "车辆" in said.suppressed
     assert said.kind == Kind.VEHICLE
@@ -103,21 +103,26 @@ def test_a_class_that_is_sure_holds_back_and_says_why() -> None:
 
 def test_a_class_that_is_sure_releases_and_keeps_the_rules_sentence() -> None:
     """What a rule held is shown, and the rule's sentence stays among the reasons."""
-    said = agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds())
+    said = agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), width_m=3.5)
     assert said.suppressed is None
     assert said.kind == Kind.SHED_OR_CONTAINER
     assert any("like a vehicle" in r for r in said.reasons)
 
 
+def test_what_is_as_narrow_as_a_lorry_is_not_released() -> None:
+    """2.5 m wide may have wheels, however much it looks like a shed."""
+    assert agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), width_m=2.5).suppressed == HELD.suppressed
+
+
 def test_no_class_releases_what_the_survey_did_not_measure() -> None:
     """The edge of coverage is no matter of likeness."""
     edge = Judgement(Kind.ARTEFACT, 0.8, (), "edge_of_coverage: x / y")
-    assert agreed(edge, Opinion("new_building", 1.0, 0.999), Thresholds()).suppressed == edge.suppressed
+    assert agreed(edge, Opinion("new_building", 1.0, 0.999), Thresholds(), width_m=3.5).suppressed == edge.suppressed
 
 
 def test_doubt_changes_nothing_but_the_score() -> None:
     """Between the thresholds the rules decide."""
     for verdict in (SHOWN, HELD):
-        said = agreed(verdict, Opinion("film", 0.4, 0.6), Thresholds())
+        said = agreed(verdict, Opinion("film", 0.4, 0.6), Thresholds(), width_m=3.5)
         assert (said.suppressed, said.kind) == (verdict.suppressed, verdict.kind)
         assert said.score == 0.6
