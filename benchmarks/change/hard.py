@@ -28,7 +28,7 @@ from change_detect.evaluate import Score, is_hit, score
 from patrol import terminal
 from simulator.hardship import Change
 
-NAME = "hard months, 20 blocks"
+NAME = "hard months"
 _TALL_M = 1.8
 _MOST_STRIPS = 60
 
