@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.runner import modules, run
 
-SETS = ("ready", "photos", "collins", "towns", "hard", "pairs", "invariance", "corridor")
+SETS = ("ready", "photos", "collins", "towns", "hard", "pairs", "invariance", "corridor", "speed")
 """Modules of this package with `rows(folder) -> list[Row]`, in the order they are run."""
 
 
