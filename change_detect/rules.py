@@ -32,7 +32,7 @@ class Limits:
     high_m: float = 2.0
     shed_m2: float = 30.0
     shed_m: float = 3.2
-    earth_area_m2: float = 50.0
+    earth_area_m2: float = 30.0  # within half their height; banks of 50 m2 on the ground
     earth_rough_m: float = 0.20  # heaps and tracks stay below, crowns are above
     foundation_m: float = 1.2
     foundation_m2: float = 30.0
