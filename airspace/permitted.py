@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import shapely
 from shapely.geometry import Polygon
 
-from airspace.clearance import RULES
+from airspace.law import ZONE_RULES
 from airspace.zones import GROUND, LEGAL_CEILING_M, Outline, Part, Permit, Volume, Zone, ZoneKind, in_metres, padded, polygons
 from geo.frames import Frame
 from geo.heights import Height
@@ -60,7 +60,7 @@ def permitted_outline(
         hard = [
             cut(p).buffer(z.buffer_m) if z.buffer_m else cut(p)
             for z in zones
-            if z.kind is not ZoneKind.SUITABLE and RULES[z.kind].permit_helps is helps
+            if z.kind is not ZoneKind.SUITABLE and ZONE_RULES[z.kind].permit_helps is helps
             for p in parts(z)
             if p.floor < wish.ceiling and z.active(span)
         ]

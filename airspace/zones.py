@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -33,7 +33,7 @@ GROUND = Height(0.0, Datum.GROUND)
 UNLIMITED = Height(30_000.0, Datum.GROUND)  # above anything that flies here
 
 # An edge that is straight in degrees bows in a metric frame: 5 m on an edge of 20 km at 32 N. Cut to this length it bows 3 mm.
-_EDGE_DEG = 0.005
+EDGE_DEG = 0.005
 
 
 class ZoneKind(StrEnum):
@@ -219,7 +219,10 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave of the authority to use a volume of air. `flags` are the acts of Art. 31 that it names."""
+    """Leave of the authority to use a volume of air. `flags` are the acts of Art. 31 that it names.
+
+    One for routine flying in fixed airspace is `long_term`, and opens only the local days whose plan was filed in time (Art. 26).
+    """
 
     id: str
     outline: Outline
@@ -229,6 +232,8 @@ class Permit:
     holder: str
     number: str
     flags: tuple[Flag, ...] = ()
+    long_term: bool = False
+    filed_days: tuple[date, ...] = ()
 
     def __post_init__(self) -> None:
         _check_over_ground(self.floor, self.ceiling, f"permit {self.number}")
@@ -246,7 +251,7 @@ def in_metres(outline: Outline, frame: Frame, near_deg: tuple[float, float, floa
     """
     if near_deg is not None:
         outline = polygons(shapely.make_valid(shapely.clip_by_rect(outline, *near_deg)))
-    return frame.to_metres(shapely.segmentize(outline, _EDGE_DEG))
+    return frame.to_metres(shapely.segmentize(outline, EDGE_DEG))
 
 
 def padded(bounds_deg: tuple[float, float, float, float], metres: float) -> tuple[float, float, float, float]:

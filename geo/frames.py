@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from geo.errors import GeoError
 
 Floats = NDArray[np.float64]
+Shapes = NDArray[np.object_]
 Geometry = TypeVar("Geometry", bound=BaseGeometry)
 
 
@@ -48,6 +49,12 @@ def _transformer(source: int, target: int) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)  # EPSG:4549 says northing first
 
 
+@lru_cache(maxsize=256)
+def _counts_in_metres(epsg: int) -> bool:
+    crs = CRS.from_epsg(epsg)
+    return bool(crs.is_projected and crs.axis_info[0].unit_name == "metre")
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A metric coordinate reference system, x east and y north, in metres."""
@@ -55,8 +62,7 @@ class Frame:
     epsg: int
 
     def __post_init__(self) -> None:
-        crs = CRS.from_epsg(self.epsg)
-        if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
+        if not _counts_in_metres(self.epsg):
             raise GeoError(f"EPSG:{self.epsg} does not count in metres: an area needs a projected frame")
 
     def xy(self, place: LonLat) -> XY:
@@ -83,6 +89,14 @@ class Frame:
         """A shapely geometry in degrees, moved into this frame."""
         return _moved(geometry, _transformer(4326, self.epsg))
 
+    def to_metres_array(self, geometries: Shapes) -> Shapes:
+        """Shapely geometries `(n,)` in degrees, moved into this frame."""
+        return _moved_array(geometries, _transformer(4326, self.epsg))
+
+    def to_degrees_array(self, geometries: Shapes) -> Shapes:
+        """Shapely geometries `(n,)` of this frame, moved into WGS 84 degrees."""
+        return _moved_array(geometries, _transformer(self.epsg, 4326))
+
     def to_degrees(self, geometry: Geometry) -> Geometry:
         """A shapely geometry of this frame, moved into WGS 84 degrees."""
         return _moved(geometry, _transformer(self.epsg, 4326))
@@ -93,6 +107,11 @@ def _moved(geometry: Geometry, transformer: Transformer) -> Geometry:
         return np.column_stack(transformer.transform(coordinates[:, 0], coordinates[:, 1]))
 
     return shapely.transform(geometry, move)
+
+
+def _moved_array(geometries: Shapes, transformer: Transformer) -> Shapes:
+    moved: Shapes = shapely.transform(geometries, lambda c: np.column_stack(transformer.transform(c[:, 0], c[:, 1])))
+    return moved
 
 
 def metric_frame(place: LonLat) -> Frame:

@@ -139,6 +139,57 @@ class PermitRow(Shaped, Base):
     holder: Mapped[str]
     number: Mapped[str]
     flags: Mapped[list[Any]]
+    long_term: Mapped[bool]
+    filed_days: Mapped[list[Any]]
+
+
+class PilotRow(Base):
+    """操控员."""
+
+    __tablename__ = "pilots"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    record: Mapped[Json]  # airspace.papers.Pilot
+
+
+class OperatorRow(Base):
+    """运营单位."""
+
+    __tablename__ = "operators"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    record: Mapped[Json]  # airspace.papers.Operator
+
+
+class ApplicationRow(Base):
+    """飞行活动申请."""
+
+    __tablename__ = "flight_applications"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    body: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)  # draft, submitted, approved, rejected, lapsed
+    starts_at: Mapped[datetime] = mapped_column(index=True)
+    made_at: Mapped[datetime]
+    record: Mapped[Json]  # airspace.applications.Application
+
+
+class AirCheckRow(Base):
+    """空域复核: a mission held against the airspace, at a stage of its life; what was found then stays."""
+
+    __tablename__ = "airspace_checks"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    mission_id: Mapped[str] = mapped_column(ForeignKey("missions.id"), index=True)
+    stage: Mapped[str]  # plan, export, report_1h, arming, watch
+    at: Mapped[datetime]
+    by: Mapped[str]
+    verdict: Mapped[str]
+    data_version: Mapped[str]
+    stale: Mapped[bool] = mapped_column(index=True)
+    clearance: Mapped[Json]  # airspace.clearance.Clearance
+    details: Mapped[Json]
+    acknowledged_by: Mapped[str | None]
+    acknowledged_at: Mapped[datetime | None]
 
 
 class AircraftRow(Base):
