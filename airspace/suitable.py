@@ -106,7 +106,9 @@ def suitable_map(
         declared = shapely.union_all(open_).intersection(whole)
         suitable = polygons(declared.difference(closed))
         known = shapely.union(declared, closed)
-        outline = frame.to_degrees(polygons(suitable.buffer(-_SIMPLE_M).simplify(_SIMPLE_M))) if not suitable.is_empty else suitable
+        outline = (
+            frame.to_degrees(polygons(suitable.buffer(-_SIMPLE_M).simplify(_SIMPLE_M))) if not suitable.is_empty else suitable
+        )
         layers.append(Layer(band, outline, suitable.area, closed.area, max(0.0, whole.area - known.area)))
         figures += [Figures(name, band, town.area, suitable.intersection(town).area) for name, town in own.items()]
     return SuitableMap(tuple(layers), tuple(figures), span, airspace.version)

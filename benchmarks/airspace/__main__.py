@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.runner import modules, run
 
-SETS = ("imports",)
+SETS = ("imports", "clearing")
 """Modules of this package with `rows(folder) -> list[Row]`, in the order they are run."""
 
 

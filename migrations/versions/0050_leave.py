@@ -8,7 +8,7 @@ from alembic import op
 from patrol import columns
 
 revision = "0050_leave"
-down_revision = "0040_corridors"
+down_revision = "0041_calibrations"
 branch_labels = None
 depends_on = None
 
