@@ -77,6 +77,8 @@ def _circle(where: Where, row: dict[str, str], lon: str, lat: str, radius: str) 
 
 
 def _degrees(text: str) -> float:
+    if len(text) > fields.LONGEST_NUMBER:
+        raise AirspaceError(f"“{text[:20]}…”不是坐标 / {text[:20]!r}… is no coordinate")
     if found := _DMS.match(text):
         before, whole, minutes, seconds, after = found.groups()
         if float(minutes or 0) >= 60 or float(seconds or 0) >= 60:

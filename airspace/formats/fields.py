@@ -41,6 +41,8 @@ DATA = Path(__file__).parents[1] / "data"
 _UNIT = re.compile(r"\s*(米|公尺|metres?|meters?|m)\s*$", re.IGNORECASE)
 _UNBOUND = frozenset({"不限", "无限", "无限制", "unlimited", "unl"})
 _GROUND = frozenset({"地面", "地表", "gnd", "sfc", "ground"})
+_YEARS = range(1900, 2300)  # what lies beyond cannot be counted with in every time zone
+LONGEST_NUMBER = 64  # characters of a number as text; patterns on more could take for ever
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -220,6 +222,8 @@ def number(known: Mapping[str, Any], name: str) -> float | None:
         return None
     if isinstance(value, str):
         try:
+            if len(value) > LONGEST_NUMBER:
+                value = f"{value[:20]}…"
             value = float(_UNIT.sub("", value.replace(",", "").replace("，", "")))
         except ValueError as err:
             raise AirspaceError(f"{name} 为“{value}”，不是数字 / property {name!r} is {value!r}, not a number of metres") from err
@@ -234,14 +238,17 @@ def _flag(value: Any) -> bool:
 
 def instant(text: Any) -> datetime:
     """An instant with its zone; raises AirspaceError."""
-    said = text.isoformat() if isinstance(text, datetime) else str(text)
+    said = text.isoformat() if isinstance(text, datetime) else str(text)[:60]
     try:
-        return utc(datetime.fromisoformat(said))
+        found = utc(datetime.fromisoformat(said))
     except (ValueError, GeoError, OverflowError) as err:
         raise AirspaceError(
             f"“{said}”不是带时区的时间（如 2026-01-31T08:00:00+08:00） / {said!r} is not a time (ISO 8601 with a time zone, such as "
             f"2026-01-31T08:00:00+08:00): {str(err).rpartition(' / ')[2]}"
         ) from err
+    if found.year not in _YEARS:
+        raise AirspaceError(f"“{said}”的年份不合理 / {said!r} is in no year of ours")
+    return found
 
 
 def _instant(known: Mapping[str, Any], name: str) -> datetime | None:

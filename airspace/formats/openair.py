@@ -40,7 +40,8 @@ _TWO_POINTS = re.compile(r"^(.*?[EW])\s*,\s*(.*)$", re.IGNORECASE)
 _LEVEL = re.compile(r"^FL\s*(\d+(?:\.\d+)?)$", re.IGNORECASE)
 _HEIGHT = re.compile(r"^(\d+(?:\.\d+)?)\s*(FT|F|M)?\s*(AMSL|MSL|ALT|AGL|GND|SFC|ASFC|STD)?$", re.IGNORECASE)
 _STEP_DEG = 2.0  # of an arc: on 5 km it is then met within 0.8 m
-_MIDDAY = timedelta(days=1)
+_LONGEST = 2000
+_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -67,6 +68,8 @@ def read(file: Opened, ask: Ask) -> Sheet:
         text = raw.split("*", maxsplit=1)[0].strip() if raw.lstrip().startswith("*") else raw.strip()
         if not text:
             continue
+        if len(text) > _LONGEST:
+            raise where.refuse(f"行过长（{len(text)} 字符）。", f"the line is too long ({len(text)} characters).")
         command, _, rest = text.partition(" ")
         command, rest = command.upper(), rest.strip()
         if command in _DRAWN:
@@ -211,7 +214,7 @@ def _times(said: list[str]) -> tuple[tuple[Span, ...], datetime | None, datetime
 def _instant(text: str) -> datetime:
     late = "T24:00" in text
     found = fields.instant(text.replace("T24:00", "T00:00"))
-    return found + _MIDDAY if late else found
+    return found + _DAY if late else found
 
 
 def _limit(block: _Block, command: str, rest: str) -> None:

@@ -208,6 +208,29 @@ def taken_or_refused(path: Path, data: bytes) -> tuple[Zone, ...] | None:
         return None
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "名称,类型,经度,纬度,半径\na,管制,120,32,1" + " " * 100_000 + "x\n"),
+        ("x.csv", "名称,类型,经度,纬度,半径\na,管制," + " " * 100_000 + "x,32,1\n"),
+        ("x.txt", "AC R\nAN a\nAL GND\nAH UNL\nV X=32:00:00 N 120:00:00 E\nDB " + "E    " * 50_000),
+        ("x.json", '{"features": ' + "9" * 100_000 + "}"),
+        ("x.kml", "<kml>" + "<a>" * 100_000),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_no_text_makes_a_reader_think_for_ever(tmp_path: Path, name: str, text: str) -> None:
+    """Long blanks, long numbers and deep nesting are refused at once."""
+    assert taken_or_refused(tmp_path / name, text.encode()) is None
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_times_at_the_ends_of_the_calendar_are_refused(tmp_path: Path, year: str) -> None:
+    """An instant that some time zone cannot hold is refused, not met later as an error."""
+    lines = ["AC R", "AN a", "AL GND", "AH UNL", f"AA {year}-12-31T00:00Z/NONE", "V X=32:00:00 N 120:00:00 E", "DC 1"]
+    assert taken_or_refused(tmp_path / "x.txt", "\n".join(lines).encode()) is None
+
+
 @pytest.mark.parametrize(("encoding", "told"), [("utf-8", True), ("gb18030", True), ("gb18030", False)])
 def test_a_shapefile_is_read_in_the_encoding_it_was_written_in(tmp_path: Path, encoding: str, told: bool) -> None:
     """UTF-8 or GBK, with its .cpg or without: Chinese names come out whole, also zipped in a folder with a Chinese name."""
