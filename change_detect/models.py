@@ -27,6 +27,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from change_detect.errors import ModelError
 from change_detect.raster import Layers, Metres
 from change_detect.sidecar import Sidecar
+from change_detect.spectral import tone
 
 Chances = NDArray[np.float32]
 
@@ -153,6 +154,9 @@ def _must_fit(session: Any, sidecar: Sidecar) -> None:
 def _coloured(ortho: NDArray[np.uint8], shown: NDArray[np.bool_], sidecar: Sidecar) -> Metres:
     low, high = sidecar.value_range
     values = ortho.astype(np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
+    if sidecar.own_tone > 0 and shown.any():
+        mean, deviation = tone(values[::4, ::4][shown[::4, ::4]] if shown[::4, ::4].any() else values[shown], sidecar.own_tone)
+        values = (values - mean) / deviation
     out = (values - np.asarray(sidecar.mean, np.float32)) / np.asarray(sidecar.std, np.float32)
     out[~shown] = 0.0  # the average colour on both dates: no change
     return np.asarray(out, np.float32)

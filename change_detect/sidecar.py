@@ -45,6 +45,8 @@ class Sidecar:
         gsd_m: cell it was trained for; a pair whose cells lie outside `gsd_range_m` is refused.
         tile, overlap: cells per side of what it is fed, and cells that neighbouring tiles share (64 or more).
         value_range: what byte 0 and byte 255 become; then `(value - mean) / std` per colour.
+        own_tone: 0, or the least deviation: each date of a tile then loses its own mean colour and is divided by its own deviation (one for
+            all three colours, no less than this), in units of `value_range`, before `mean` and `std` are applied.
         threshold, near: probability that starts an object, and that belongs to one.
         least_area_m2: smaller objects are held back.
         heights: None for a model of colours alone.
@@ -71,6 +73,7 @@ class Sidecar:
     near: float = 0.35
     least_area_m2: float = 10.0
     tolerance: float = 0.02
+    own_tone: float = 0.0
     heights: Heights | None = None
 
     def __post_init__(self) -> None:
@@ -195,9 +198,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "near": _number,
     "least_area_m2": _number,
     "tolerance": _number,
+    "own_tone": _number,
     "heights": _heights,
 }
-_NEEDED = frozenset(_READERS) - {"threshold", "near", "least_area_m2", "tolerance", "heights"}
+_NEEDED = frozenset(_READERS) - {"threshold", "near", "least_area_m2", "tolerance", "own_tone", "heights"}
 
 _RULES: tuple[tuple[Callable[[Sidecar], bool], str, str], ...] = (
     (
@@ -212,6 +216,7 @@ _RULES: tuple[tuple[Callable[[Sidecar], bool], str, str], ...] = (
     (lambda s: all(v > 0 for v in s.std), "std", "has to be positive"),
     (lambda s: 0 < s.near <= s.threshold < 1, "near, threshold", "have to be probabilities, near <= threshold"),
     (lambda s: s.least_area_m2 >= 0, "least_area_m2", "cannot be negative"),
+    (lambda s: s.own_tone >= 0, "own_tone", "cannot be negative"),
     (lambda s: 0 < s.tolerance <= 0.1, "tolerance", "has to be over 0, 0.1 at most"),
     (lambda s: len(s.inputs) == len(s.channels), "inputs", "does not fit layout and heights: one name per input"),
     (

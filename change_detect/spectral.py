@@ -87,6 +87,15 @@ def colour_distance(before: Bytes, after: Bytes) -> Metres:
     return out
 
 
+def tone(values: Metres, least: float) -> tuple[Metres, Metres]:
+    """Mean and deviation, `(3,)` each, of `(n, 3)` colours.
+
+    The deviation is one for all bands, so that colour stays colour, and `least` or more, so that a lawn is not stretched into a town.
+    """
+    deviation = max(float(values.std(axis=0).mean()), least)
+    return np.asarray(values.mean(axis=0), np.float32), np.full(3, deviation, np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Colours:
     """CIELAB of one ortho, float32 `(rows, cols, 3)`, lightness 0..100; and where it is known."""

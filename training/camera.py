@@ -64,9 +64,9 @@ def shade(height: Plane, sun: Sun, gsd_m: float) -> Plane:
 
 
 def seen(
-    rng: np.random.Generator, pictures: list[Plane], label: NDArray[np.uint8], dz: Plane, sigma: Plane
+    rng: np.random.Generator, pictures: list[Plane], label: NDArray[np.uint8], dz: Plane, sigma: Plane, *, astray: float = 4.0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Plane, Plane]:
-    """Two cameras: colour casts (0.8..1.25), gamma (0.6..1.6), haze, blur, grain, JPEG; the later one out of place by up to 4 cells."""
+    """Two cameras: colour casts (0.8..1.25), gamma (0.6..1.6), haze, blur, grain, JPEG; the later one out of place by up to `astray` cells."""
     size = label.shape[0]
     out = []
     hard = rng.random() < 0.7
@@ -83,8 +83,8 @@ def seen(
             p = cv2.GaussianBlur(p.astype(np.float32), (0, 0), rng.uniform(0.3, 1.4))
         p = p + rng.normal(0, rng.uniform(0.0, 0.03), p.shape)
         out.append(np.clip(p * 255, 0, 255).astype(np.uint8))
-    shift = rng.uniform(-4, 4, 2) * rng.random()
-    bend = np.stack([noise(rng, size, size / 3) for _ in range(2)]) * rng.uniform(0, 1.2)
+    shift = rng.uniform(-astray, astray, 2) * rng.random()
+    bend = np.stack([noise(rng, size, size / 3) for _ in range(2)]) * rng.uniform(0, 0.3 * astray)
     v, u = np.mgrid[:size, :size].astype(np.float32)
     out[1] = cv2.remap(
         out[1],

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geo.progress import Progress, silent
-from training import scene
+from training import city, scene
 from training.camera import Backgrounds
+from training.land import Textures
 
-LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
+COLOURS: dict[str, tuple[tuple[int, ...], str]] = {
     "before": ((scene.SIZE, scene.SIZE, 3), "u1"),
     "after": ((scene.SIZE, scene.SIZE, 3), "u1"),
-    "dz": ((scene.SIZE, scene.SIZE), "f2"),
-    "sigma": ((scene.SIZE, scene.SIZE), "f2"),
     "label": ((scene.SIZE, scene.SIZE), "u1"),
     "gsd_m": ((), "f4"),
     "done": ((), "u1"),
 }
+LAYERS: dict[str, dict[str, tuple[tuple[int, ...], str]]] = {
+    "place": COLOURS | {"dz": ((scene.SIZE, scene.SIZE), "f2"), "sigma": ((scene.SIZE, scene.SIZE), "f2")},
+    "city": COLOURS,
+}
+"""Shape and kind of what is kept of each crop, by the kind of the recipe."""
+
+
+MAKERS: dict[str, Callable[..., Any]] = {"place": scene.make, "city": city.make}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,9 @@ class Recipe:
     seed: int
     count: int
     real: str = ""
-    """Name of the folder of background pairs, empty for none."""
+    """Name of the folder of background pairs or of textures, empty for none."""
+    kind: str = "place"
+    """Which maker: "place" is `training.scene`, with heights; "city" is `training.city`, colours alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +63,10 @@ def opened(folder: Path, recipe: Recipe) -> Crops:
     """The arrays of a recipe, made empty when new; raises ValueError when the folder holds another recipe's."""
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "recipe.json"
-    if note.exists() and json.loads(note.read_text()) != asdict(recipe):
+    if note.exists() and Recipe(**json.loads(note.read_text())) != recipe:
         raise ValueError(f"{folder} holds crops of {note.read_text().strip()}: give another folder, or delete it")
     layers = {}
-    for name, (shape, kind) in LAYERS.items():
+    for name, (shape, kind) in LAYERS[recipe.kind].items():
         path = folder / f"{name}.npy"
         if not path.exists():
             part = path.with_suffix(".part")
@@ -66,13 +77,15 @@ def opened(folder: Path, recipe: Recipe) -> Crops:
     return Crops(recipe, layers)
 
 
-def fill(crops: Crops, backgrounds: Backgrounds | None, progress: Progress = silent, *, share: tuple[int, int] = (0, 1)) -> None:
+def fill(
+    crops: Crops, backgrounds: Backgrounds | Textures | None, progress: Progress = silent, *, share: tuple[int, int] = (0, 1)
+) -> None:
     """Make what is missing; of `share` (k, n) every n-th crop, so that n processes can work side by side."""
     mine = [i for i in range(share[0], crops.recipe.count, share[1]) if not crops.layers["done"][i]]
     for done, i in enumerate(mine):
         progress(done, len(mine), "crops")
-        crop = scene.make(crops.recipe.seed, i, backgrounds)
-        for name in LAYERS:
+        crop = MAKERS[crops.recipe.kind](crops.recipe.seed, i, backgrounds)
+        for name in crops.layers:
             if name != "done":
                 crops.layers[name][i] = getattr(crop, name)
         crops.layers["done"][i] = 1

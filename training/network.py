@@ -1,6 +1,7 @@
-"""The network: one encoder sees both dates, their features meet at three scales, a light decoder answers every fourth cell.
+"""The networks: `Siamese`, with heights, and `Twin`, for colours alone.
 
-About 0.3 M parameters, batch norm throughout. Inputs are as in the sidecar: colours less mean over deviation, height difference
+`Siamese`: one encoder sees both dates, their features meet at three scales, a light decoder answers every fourth cell. About 0.3 M
+parameters, batch norm throughout. Inputs are as in the sidecar: colours less mean over deviation, height difference
 over 3 m within ±3, sigma in metres within 1 (1 also where unknown, so that "no surface" is 0 and 1 everywhere).
 """
 
@@ -68,6 +69,40 @@ class Siamese(nn.Module):
         x = nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
         x = self.up4(torch.cat([x, self.meet4(torch.cat([_met(four), self.heights(heights)], 1))], 1))
         return nn.functional.interpolate(self.head(x), scale_factor=4.0, mode="bilinear", align_corners=False)
+
+
+class Twin(nn.Module):
+    """`(n, 3, h, w)` before and after -> logits `(n, 1, h, w)`; h and w multiples of 16.
+
+    Each date is read alone down to "what stands here", every fourth cell, and learns to say so; only then are the dates compared. So the
+    weights learn what a roof is from every roof, not from the few that changed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c, d = WIDTHS
+        self.stem = nn.Sequential(conv(3, a, 3, 2), conv(a, b, 3, 2), Residual(b))
+        self.mid = nn.Sequential(conv(b, c, 3, 2), Residual(c), Residual(c))
+        self.deep = nn.Sequential(conv(c, d, 3, 2), Residual(d), Residual(d), Residual(d), Residual(d))
+        self.up8 = nn.Sequential(conv(d + c, c, 1), Residual(c))
+        self.up4 = nn.Sequential(conv(c + b, b, 1), Residual(b))
+        self.stands = nn.Conv2d(b, 4, 1)
+        self.compare = nn.Sequential(conv(3 * b, b, 1), Residual(b), conv(b, b), nn.Conv2d(b, 4, 1))
+
+    def parts(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits `(n, 1, h / 2, w / 2)` of: came or went; stands before; stands after."""
+        four = self.stem(torch.cat([before, after]))
+        eight = self.mid(four)
+        x = nn.functional.interpolate(self.deep(eight), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = nn.functional.interpolate(self.up8(torch.cat([x, eight], 1)), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = self.up4(torch.cat([x, four], 1))
+        old, new = (nn.functional.pixel_shuffle(s, 2) for s in self.stands(x).chunk(2))
+        first, second = x.chunk(2)
+        return nn.functional.pixel_shuffle(self.compare(_met((first, second))), 2), old, new
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Logits of "a structure came or went"."""
+        return nn.functional.interpolate(self.parts(before, after)[0], scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _met(pair: tuple[Tensor, Tensor]) -> Tensor:

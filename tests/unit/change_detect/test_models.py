@@ -41,6 +41,26 @@ def test_where_a_date_shows_nothing_there_is_no_change(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[50:], load(graphs.write(tmp_path)).chances(a, layers(2), heights=False)[50:])
 
 
+def test_a_model_of_own_tones_does_not_see_the_exposure(tmp_path: Path) -> None:
+    """With `own_tone` a date twice as dark and tinted is the same date; without it, it is another."""
+    dim = layers(1)
+    dim.ortho[:] = np.random.default_rng(1).integers(20, 120, dim.ortho.shape, np.uint8)
+    bright = Layers(2 * dim.ortho + np.array([0, 10, 14], np.uint8), dim.valid, None, None, None)
+    path = graphs.write(tmp_path)
+    plain = load(path).chances(dim, bright, heights=False)
+    told = {"own_tone": 0.01, "mean": [0, 0, 0], "std": [1, 1, 1], "tolerance": 0.1}
+    example = dict(np.load(tmp_path / "check.npz"))
+    seen = [
+        (p - p[::4, ::4].reshape(-1, 3).mean(0)) / p[::4, ::4].reshape(-1, 3).std(0).mean()
+        for p in (example["before"] / 255.0, example["after"] / 255.0)
+    ]
+    example["expected"] = (1 / (1 + np.exp(4 - 8 * np.abs(seen[0] - seen[1]).mean(-1)))).astype(np.float32)
+    np.savez(tmp_path / "check.npz", **example)
+    own = load(graphs.told_anew(path, **told)).chances(dim, bright, heights=False)
+    assert own.max() < 0.03
+    assert plain.max() > 0.1
+
+
 @pytest.mark.parametrize(
     ("told", "says"),
     [
@@ -57,6 +77,7 @@ def test_where_a_date_shows_nothing_there_is_no_change(tmp_path: Path) -> None:
         ({"inputs": ["before", "later"]}, "has inputs before, after"),
         ({"output": "mask"}, "no output mask"),
         ({"colour": 1}, "unknown keys colour"),
+        ({"own_tone": -1}, "cannot be negative"),
         ({"check": "../check.npz"}, "check cannot be"),
         ({"check": "none.npz"}, "self-check none.npz cannot be read"),
         ({"mean": [0.1, 0.5, 0.5], "std": [0.2, 0.5, 0.5]}, "does not give what its self-check"),
