@@ -77,6 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=480.0)
     parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--run", default="run")
     parser.add_argument("--begin", type=Path, help="a checkpoint of another run to begin with")
@@ -116,7 +117,7 @@ def _fit(asked: argparse.Namespace, recipe: data.Recipe, progress: Progress) -> 
     from training.fit import Plan, fit
 
     torch.set_num_threads(asked.threads)
-    plan = Plan(steps=asked.steps, minutes=asked.minutes)
+    plan = Plan(steps=asked.steps, minutes=asked.minutes, batch=asked.batch)
     fit(
         data.opened(asked.cache / TRACKS[recipe.kind].folders[0], recipe),
         plan,

@@ -1,4 +1,4 @@
-"""Labelled satellite pairs, colours alone: the shipped network, the rules for orthos, and three classical ways, on the same pictures.
+"""Labelled satellite pairs, colours alone: the network `roofs`, the rules for orthos, and three classical ways, on the same pictures.
 
 Nothing was trained or tuned on them. LEVIR-CD has cells of 0.5 m; DSIFN-CD does not state its own and is taken as 0.5 m. The peers are
 change vector analysis (colours brought to the same mean and deviation, length of their difference), one minus SSIM, and the plain
@@ -27,7 +27,7 @@ from geo.grid import Grid
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "change_detect" / "data" / "structures.onnx"
+WEIGHTS = Path(__file__).resolve().parents[2] / "change_detect" / "data" / "roofs.onnx"
 GSD_M = 0.5
 LEAST_CELLS = 40
 """10 m2: smaller objects are neither asked for nor reported."""
