@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -145,6 +145,7 @@ class Zone:
     valid_until: datetime | None = None
     notice: Notice | None = None
     attributes: tuple[tuple[str, str], ...] = ()
+    holidays: Holidays | None = field(default=None, compare=False, repr=False)  # an installation's own; None: the shipped table
 
     def __post_init__(self) -> None:
         what = f"zone {self.id} ({self.name})"
@@ -200,7 +201,7 @@ class Zone:
         """
         near = Span(around.start - timedelta(days=1), around.end + timedelta(days=1))
         found = [span for span in self.spans if span.overlaps(near)]
-        table = holidays or standard_holidays()
+        table = holidays or self.holidays or standard_holidays()
         for window in self.windows:
             found += window.spans(near, table, unsure=self.kind is not ZoneKind.SUITABLE)
         if not self.spans and not self.windows:

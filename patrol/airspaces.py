@@ -16,6 +16,7 @@ from airspace.classes import ZoneClass
 from airspace.windows import Window
 from airspace.zones import Notice, Part, Zone, ZoneKind
 from geo.heights import Datum, Height
+from geo.holidays import Holidays
 from geo.times import Span
 from imagery.reasons import Reason
 from patrol.records import VersionState, ZoneVersion
@@ -54,8 +55,10 @@ def zones_of(session: Session, version_id: str) -> tuple[Zone, ...]:
     return tuple(_zone(row) for row in session.execute(_rows_of(version_id)))
 
 
-def in_force(session: Session, box: Bounds | None = None) -> tuple[Zone, ...]:
+def in_force(session: Session, box: Bounds | None = None, *, holidays: Holidays | None = None) -> tuple[Zone, ...]:
     """The zones of all current versions, their ids `source/id`; `box` (west, south, east, north) asks whose outlines touch it.
+
+    `holidays` is the installation's own table, for zones whose windows hang on it.
 
     A version's own validity goes into its zones. After its end a suitable zone no longer opens anything, while a closed one stays until its
     source says something newer: old data may close air, it may not open any.
@@ -66,7 +69,7 @@ def in_force(session: Session, box: Bounds | None = None) -> tuple[Zone, ...]:
         if box is not None:
             query = query.where(in_box(ZoneRow, session, box))
         held = (under(version, _zone(row)) for row in session.execute(query))
-        found += (zone for zone in held if zone is not None)
+        found += (replace(z, holidays=holidays) if holidays and z.windows else z for z in held if z is not None)
     return tuple(found)
 
 

@@ -25,7 +25,7 @@ from geo.area import Area, AreaId
 from geo.frames import metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
-from patrol import airspaces, audit, records, repositories
+from patrol import airspaces, audit, records, repositories, rules
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -45,7 +45,7 @@ def flying_span(day: date) -> Span:
 def air(work: Workplace) -> tuple[tuple[Zone, ...], tuple[Permit, ...]]:
     """All zones in force and all permits."""
     with work.database.read() as session:
-        return airspaces.in_force(session), repositories.permits.where(session)
+        return airspaces.in_force(session, holidays=rules.holidays(work.settings)), repositories.permits.where(session)
 
 
 def plan_missions(

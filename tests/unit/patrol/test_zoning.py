@@ -15,6 +15,7 @@ from shapely.geometry import Polygon, box
 from airspace.differences import Aspect
 from airspace.errors import ZoneFileRefused
 from airspace.formats import geojson
+from airspace.windows import Day, Window
 from airspace.zones import Zone, ZoneKind
 from dispatch.actor import Role
 from flight.calendar import Placement, Plan
@@ -25,7 +26,7 @@ from geo.heights import Datum, Height
 from geo.times import FixedClock, Span
 from patrol import airspaces, audit, auth, database, records, repositories
 from patrol.api.app import make_app
-from patrol.pipeline import areas, zoning
+from patrol.pipeline import areas, planning, zoning
 from patrol.pipeline.zonehits import DOWNLOAD
 from patrol.records import VersionState
 from patrol.settings import Settings
@@ -151,6 +152,18 @@ def test_what_was_looked_at_is_taken_only_while_it_is_true(work: Workplace, tmp_
     with pytest.raises(ZoneFileRefused, match="meantime"):
         zoning.accept(work, seen, by="t")
     assert zoning.import_zones(work, path, by="t") == first
+
+
+def test_an_installation_has_its_own_holidays(work: Workplace, tmp_path: Path) -> None:
+    """A day that the city's own table calls a holiday opens the holiday window when air is planned in."""
+    quiet = zone("q", NORTH, windows=(Window(days=(Day.HOLIDAY,)),))
+    zoning.import_zones(work, saved(tmp_path, quiet), by="t")
+    span = Span(NOON, NOON + timedelta(hours=1))
+    assert not planning.air(work)[0][0].active(span)
+    config = work.settings.home / "config"
+    config.mkdir()
+    (config / "holidays.csv").write_text("date,kind,name\n2026-05-11,off,建城日\n", encoding="utf-8")
+    assert planning.air(work)[0][0].active(span)
 
 
 def test_versions_are_withdrawn_and_put_back(work: Workplace, tmp_path: Path) -> None:
