@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,13 +33,19 @@ def read(file: Opened, ask: Ask) -> Sheet:
     path = file.path
     encoding = _encoding(file) if path.suffix.lower() == ".shp" else None
     try:
-        layer = _checked(path, encoding, ask.layer)
-        meta, _, shapes, values = pyogrio.raw.read(path, layer=layer, encoding=encoding, force_2d=True, datetime_as_string=True)
+        with warnings.catch_warnings(record=True) as said_aside:
+            warnings.simplefilter("always")
+            layer = _checked(path, encoding, ask.layer)
+            meta, _, shapes, values = pyogrio.raw.read(
+                path, layer=layer, encoding=encoding, force_2d=True, datetime_as_string=True
+            )
     except ZoneFileRefused:
         raise
     except Exception as err:
         cause = str(err).splitlines()[0] if str(err) else type(err).__name__
         raise ZoneFileRefused(f"无法读取（{cause}）", f"cannot be read ({cause})") from err
+    for aside in dict.fromkeys(str(w.message).replace(str(path), file.name) for w in said_aside):
+        file.notes.append(Reason("reader", f"读取时的提示：{aside}", f"said while it was read: {aside}"))
     said = None
     if meta["crs"]:
         try:

@@ -263,6 +263,15 @@ def test_a_shapefile_is_read_in_the_encoding_it_was_written_in(tmp_path: Path, e
         assert any(n.code == "encoding" for n in file.notes) is not told
 
 
+def test_what_gdal_mutters_becomes_a_note(tmp_path: Path) -> None:
+    """A GeoPackage with a wrong application id is read, and the doubt is passed on."""
+    good = WRITTEN["gpkg"].write((Zone.single("a", "一", ZoneKind.CONTROLLED, box(120.1, 32.1, 120.2, 32.2)),))  # type: ignore[misc]
+    path = tmp_path / "x.gpkg"
+    path.write_bytes(good[:68] + b"GPXX" + good[72:])
+    notes = read_zones(path, datum="wgs84").notes
+    assert any(n.code == "reader" and "application_id" in n.en for n in notes)
+
+
 @pytest.mark.parametrize(("way", "code"), [(gcj02, "gcj02"), (bd09, "bd09")])
 def test_circles_of_web_maps_come_to_their_true_place(tmp_path: Path, way: Any, code: str) -> None:
     """A centre in GCJ-02 or BD-09 is converted before the circle is drawn, which then surrounds the true one."""
