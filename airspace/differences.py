@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from airspace.zones import Zone
 from geo.heights import Height
 
-SAME_DEG = 1e-7  # a centimetre: what formats keep
+SAME_DEG = 5e-6  # half a metre: a step between datums leaves a decimetre, and nobody draws airspace finer
 _SAME_AREA = 0.01
 
 
@@ -126,7 +126,7 @@ def _same_outlines(was: Zone, zone: Zone) -> bool:
     if len(was.parts) != len(zone.parts):
         return False
     return all(
-        a.outline.equals_exact(b.outline, SAME_DEG) or a.outline.normalize().equals_exact(b.outline.normalize(), SAME_DEG)
+        a.outline.equals_exact(b.outline, SAME_DEG) or a.outline.hausdorff_distance(b.outline) < SAME_DEG
         for a, b in zip(was.parts, zone.parts, strict=True)
     )
 

@@ -57,6 +57,13 @@ def test_added_and_removed_zones_are_told_and_equal_ones_are_not() -> None:
     assert found.same == 1
 
 
+def test_half_a_metre_is_no_change_and_two_metres_are_one() -> None:
+    """What a step between datums leaves is not shown as a change; what a person would see is."""
+    noisy, moved = (replace(ZONE, parts=part(outline=translate(SPOT, by))) for by in (2e-6, 2e-5))
+    assert compare((ZONE,), (noisy,)).same == 1
+    assert compare((ZONE,), (moved,)).changes[0].aspects == (Aspect.MOVED,)
+
+
 def test_zones_without_ids_of_their_own_are_told_by_name_and_place() -> None:
     """When a file numbers its zones anew, the nearest of the same name is the same zone; how far it moved is measured."""
     near, far = replace(ZONE, id="机场-2"), replace(ZONE, id="机场-3", parts=part(outline=translate(SPOT, 0.5)))
