@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -88,11 +88,10 @@ class Application:
     decision_number: str = ""
     decision_note: str = ""
     permit_id: str = ""
+    starts_at: datetime = field(init=False)
 
-    @property
-    def starts_at(self) -> datetime:
-        """When the first flight begins."""
-        return utc(self.span.start)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "starts_at", utc(self.span.start))
 
     @property
     def missing(self) -> tuple[Item, ...]:
@@ -198,7 +197,7 @@ class Particulars:
     route: str
     link: str
     capability: str
-    transponder: str = "未安装二次雷达应答机；按规定通过网络式运行识别报送（如有变化请注明代码申请）"
+    transponder: str
     emergency: str = (
         "失联、低电量：按规划航线返航或就近备降；飞出围栏：立即悬停并返航；发生事故：立即报告，降落后 24 小时内书面报告。"
     )
@@ -266,6 +265,7 @@ def countdown(application: Application, now: datetime) -> timedelta | None:
     return None if due is None else due - utc(now)
 
 
-def heading(applications: Sequence[Application]) -> str:
-    """How a batch to one body is called."""
-    return f"{applications[0].body}：{'、'.join(a.number for a in applications)}" if applications else ""
+def as_text(application: Application) -> str:
+    """The whole application as plain Chinese text, to be read out or sent as a message."""
+    head = f"飞行活动申请 {application.number}\n致：{application.body}\n"
+    return head + "".join(f"（{NUMERALS[i.number]}）{i.zh}：{i.text or '待填写'}\n" for i in application.items)

@@ -42,6 +42,7 @@ class Purpose(StrEnum):
 class AircraftPapers:
     """An aircraft as its papers describe it: weights in kilograms, speed in km/h. An expiry of None has none.
 
+    `link` (frequencies and bandwidth), `capability` (communication, navigation, surveillance) and `transponder` are what Art. 27 (8)–(10) asks for.
     `holds_airspace` says that it keeps to airspace and can be watched and taken over at any time, as Art. 62 asks of light and small ones.
     """
 
@@ -58,6 +59,9 @@ class AircraftPapers:
     insurance: str = ""
     airworthy_until: date | None = None
     lights: bool = False
+    link: str = ""
+    capability: str = ""
+    transponder: str = ""
 
     def __post_init__(self) -> None:
         numbers = (self.empty_kg, self.takeoff_kg, self.max_speed_km_h, self.max_height_m)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from airspace.papers import AircraftPapers
 from flight.errors import PlanningError
 from geo.camera import Camera
 from geo.frames import LonLat
@@ -56,6 +57,7 @@ class Aircraft:
     photo_interval_s: float = 0.7  # shortest time between two photos
     mobile: bool = False  # carried to the area by its crew; otherwise it starts from `home` always
     model: str = ""  # its id in `flight.models`; empty: one that is not in the table
+    papers: AircraftPapers | None = None  # None: nobody has put them in, and nothing is said of them
 
     def __post_init__(self) -> None:
         if not self.cruise_m_s > 0 or not self.endurance_s > 0:

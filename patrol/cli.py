@@ -9,7 +9,7 @@ from collections.abc import Callable
 import typer
 
 from patrol import terminal
-from patrol.commands import accounts, areas, cases, flights, keeping, lawful, learning, serving, surveys, zones
+from patrol.commands import accounts, areas, cases, flights, keeping, lawful, learning, leave, serving, surveys, zones
 from patrol.terminal import complain
 
 _COMMANDS: dict[str, Callable[..., None]] = {
@@ -35,6 +35,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 _GROUPS = {
     "area": areas.area_app,
     "zone": zones.zone_app,
+    "leave": leave.leave_app,
     "case": cases.case_app,
     "finding": cases.finding_app,
     "user": accounts.user_app,

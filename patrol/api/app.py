@@ -20,6 +20,7 @@ from patrol.api import (
     exports,
     flights,
     learning,
+    leave,
     quality,
     register,
     review,
@@ -87,6 +88,7 @@ def make_app(work: Workplace | None, *, page: Path = PAGE, watch: bool = True) -
         exports.router,
         register.router,
         zones.router,
+        leave.router,
         learning.router,
     )
     for router in routers:

@@ -20,7 +20,7 @@ from patrol.api import rim
 from patrol.api import schemas as wire
 from patrol.api.desk import ReconLead, Viewer, Work, workplace_of
 from patrol.fleetwatch import FleetWatch, Sighting
-from patrol.pipeline import planning, recon
+from patrol.pipeline import checking, planning, recon
 from patrol.pipeline.zonehits import DOWNLOAD
 from patrol.values import load
 
@@ -133,7 +133,11 @@ def download_mission(
     with work.database.read() as session:
         mission = repositories.missions.get(session, mission_id)
     try:
+        checking.may_leave(work, mission.id, by=user.id, form=form)
         data = planning.mission_file(work, mission, form)
+    except checking.CheckRefused as err:
+        zh, _, en = str(err).partition(" / ")
+        raise rim.Problem(409, "airspace", zh, en) from err
     except FlightError as err:
         raise rim.Problem(409, "no_file", f"无法给出该文件：{err}", f"This file cannot be given: {err}") from err
     with work.database.write() as session:  # a change of zones must find the files that have left the house

@@ -20,13 +20,16 @@ def plan(
     day: Annotated[str | None, typer.Option("--date")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the .plan and .waypoints files")] = None,
     gap: Annotated[str | None, typer.Option(help="id of a survey: only its gap is flown again")] = None,
+    seek_leave: Annotated[
+        bool, typer.Option("--seek-leave", help="plan through controlled and restricted air too, to apply with")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """The 30-day calendar, or the missions of one area on one day with their files."""
     from flight.calendar import Plan
     from flight.errors import PlanningError
     from patrol import audit, repositories
-    from patrol.pipeline import planning
+    from patrol.pipeline import checking, planning
     from patrol.pipeline.zonehits import DOWNLOAD
     from patrol.values import load
 
@@ -44,10 +47,11 @@ def plan(
         chosen = next((a for a in fleet if aircraft in (None, a.id)), None)
         if chosen is None:
             raise PlanningError("no such aircraft: add one with `patrol aircraft add`")
-        missions = planning.plan_missions(work, ground, chosen, day_of(day), by=BY, completes=completes)
+        missions = planning.plan_missions(work, ground, chosen, day_of(day), by=BY, completes=completes, seek_leave=seek_leave)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             for m in missions:
+                checking.may_leave(work, m.id, by=BY, form="files")
                 for suffix in planning.forms(chosen):
                     (out / f"{m.name}.{suffix}").write_bytes(planning.mission_file(work, m, suffix))
             with work.database.write() as session:

@@ -16,6 +16,7 @@ from flight.preflight import check
 from geo.progress import Progress, silent
 from geo.times import Span, SystemClock
 from patrol import audit, records, repositories
+from patrol.pipeline import checking
 from patrol.pipeline.planning import HOURS, flying_span, load_mission, mission_clearance
 from patrol.wiring import Workplace
 
@@ -48,7 +49,10 @@ def fly(
     own = link is None
     vehicle = link or work.vehicle(aircraft.link_url)
     try:
-        _preflight(work, record, aircraft, vehicle)
+        try:
+            _preflight(work, record, aircraft, vehicle, by=by)
+        except checking.CheckRefused as err:
+            raise FlightRefused(str(err)) from err
         _state(work, record, "flying")
         total = len(mission.items)
 
@@ -68,11 +72,12 @@ def fly(
     return _keep(work, record, aircraft, log, by=by, simulated=simulated), log
 
 
-def _preflight(work: Workplace, record: records.MissionRecord, aircraft: Aircraft, vehicle: VehicleLink) -> None:
+def _preflight(work: Workplace, record: records.MissionRecord, aircraft: Aircraft, vehicle: VehicleLink, *, by: str) -> None:
     mission = load_mission(work, record)
     now = work.clock.now()
     span = flying_span(record.fly_on) if record.fly_on else Span(now, now + HOURS)
-    clearance = mission_clearance(work, mission, span)
+    clearance = mission_clearance(work, mission, span, aircraft)
+    checking.before_arming(work, record, clearance, by=by)
     until = time.monotonic() + READY_S
     while True:
         verdict = check(mission, clearance, vehicle.state(), aircraft, now=now)

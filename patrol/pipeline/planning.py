@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from shapely.geometry import MultiPolygon, Polygon, shape
 
 from airspace.clearance import Clearance, clear
+from airspace.index import Airspace
+from airspace.papers import Purpose
 from airspace.permitted import permitted_outline
-from airspace.zones import Permit, Volume, Zone, polygons
+from airspace.zones import Flag, Permit, Volume, Zone, ZoneKind, polygons
 from flight import calendar, coverage, models, sorties
 from flight.errors import PlanningError
 from flight.fleet import Aircraft, Autopilot
@@ -25,7 +28,7 @@ from geo.area import Area, AreaId
 from geo.frames import metric_frame
 from geo.heights import Datum, Height
 from geo.times import LOCAL_ZONE, Span, utc
-from patrol import airspaces, audit, records, repositories, rules
+from patrol import airspaces, audit, leave, records, repositories, rules
 from patrol.values import dump
 from patrol.wiring import Workplace
 
@@ -60,11 +63,13 @@ def plan_missions(
     overlap_side: float = 0.7,
     plan_id: str | None = None,
     completes: records.SurveyRecord | None = None,
+    seek_leave: bool = False,
 ) -> tuple[records.MissionRecord, ...]:
     """The missions that cover an area on a day, checked against airspace and kept with their files.
 
     The line grid belongs to the area, so every cycle takes its photos from the same stations. With a survey that it `completes` only
-    those are flown that show the survey's gap. Raises PlanningError when nothing may be flown, with the reasons of the airspace.
+    those are flown that show the survey's gap. With `seek_leave` controlled and restricted air counts as open, so that there is a mission to
+    apply with; it is kept as needing leave, and nobody flies it without. Raises PlanningError when nothing may be flown, with the reasons of the airspace.
     """
     gap = gap_of(area, completes) if completes is not None else None
     zones, permits = air(work)
@@ -72,7 +77,7 @@ def plan_missions(
     ceiling = Height(height.metres + MARGIN_M, Datum.GROUND)
     permitted = permitted_outline(
         operating_outline(area, (aircraft.home,), REACH_M),
-        zones,
+        _as_if_granted(zones) if seek_leave else zones,
         permits,
         ceiling=ceiling,
         span=span,
@@ -95,6 +100,12 @@ def plan_missions(
             )
         )
     return tuple(made)
+
+
+def _as_if_granted(zones: Sequence[Zone]) -> tuple[Zone, ...]:
+    """Zones as they would be with every approval: what an authority may open is open, temporary and prohibited zones stay."""
+    opens = {ZoneKind.CONTROLLED, ZoneKind.RESTRICTED}
+    return tuple(replace(z, kind=ZoneKind.SUITABLE, buffer_m=0.0) if z.kind in opens else z for z in zones)
 
 
 def gap_of(area: Area, survey: records.SurveyRecord) -> Polygon | MultiPolygon:
@@ -133,10 +144,23 @@ def _why(area: Area, zones: Sequence[Zone], permits: Sequence[Permit], ceiling: 
     return "; ".join(f"{r.zh} ({r.en})" for r in verdict.reasons) or "no suitable airspace is left after the margins"
 
 
-def mission_clearance(work: Workplace, mission: Mission, span: Span) -> Clearance:
-    """The worst verdict over every leg that a mission flies, with every reason."""
-    zones, permits = air(work)
-    return clear_mission(mission, zones, permits, frame=metric_frame(mission.home), span=span, at=work.clock.now())
+def mission_clearance(
+    work: Workplace,
+    mission: Mission,
+    span: Span,
+    aircraft: Aircraft | None = None,
+    *,
+    flags: Collection[Flag] = (),
+    purpose: Purpose = Purpose.PATROL,
+    data: Airspace | None = None,
+) -> Clearance:
+    """The worst verdict over every leg that a mission flies, with every reason; the papers are those that the store has."""
+    with work.database.read() as session:
+        operator = leave.operator(session)
+    zones = data or Airspace(*air(work))
+    papers = aircraft.papers if aircraft is not None else None
+    said = (papers, None, operator, purpose, flags)
+    return clear_mission(mission, zones, (), *said, frame=metric_frame(mission.home), span=span, at=work.clock.now())
 
 
 def keep_mission(
@@ -153,7 +177,7 @@ def keep_mission(
     details: Mapping[str, Any] | None = None,
 ) -> records.MissionRecord:
     """A mission into the store with its .plan and .waypoints files and its clearance."""
-    verdict = mission_clearance(work, mission, span)
+    verdict = mission_clearance(work, mission, span, aircraft)
     record = records.MissionRecord(
         id=repositories.new_id(),
         kind=kind,

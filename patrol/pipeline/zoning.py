@@ -18,6 +18,7 @@ from airspace.placing import Known
 from airspace.zonefile import ZoneFile, read_zones
 from airspace.zones import Zone, ZoneKind
 from patrol import airspaces, audit, repositories, rules
+from patrol.pipeline import checking
 from patrol.pipeline.zonehits import Hit, hits
 from patrol.records import VersionState, ZoneVersion
 from patrol.wiring import Workplace
@@ -96,7 +97,7 @@ def accept(work: Workplace, seen: Review, terms: Terms | None = None, *, by: str
             )
         if seen.before is not None and (seen.before.sha256, seen.before.datum) == (file.sha256, file.datum):
             return seen.before
-        return keep(
+        made = keep(
             session,
             work,
             seen.source,
@@ -112,6 +113,8 @@ def accept(work: Workplace, seen: Review, terms: Terms | None = None, *, by: str
             classification=terms.classification,
             changes=seen.differences.counts,
         )
+    checking.zones_changed(work, by=by)
+    return made
 
 
 def import_zones(work: Workplace, path: Path, *, by: str, datum: str | None = None, source: str | None = None) -> ZoneVersion:
@@ -211,6 +214,7 @@ def _move(work: Workplace, version_id: str, state: VersionState, by: str, reason
         airspaces.versions.put(session, done)
         told = {"source": version.source, "number": version.number, "before": version.state, "after": state, "reason": reason}
         audit.append(session, by, "zone.move", f"zones:{version_id}", at=work.clock.now(), details=told)
+    checking.zones_changed(work, by=by)
     return done
 
 
