@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from change_detect.candidate import Kind
 from change_detect.errors import ModelError
+from change_detect.measure import Features
 from change_detect.rules import Judgement
 from geo.frames import Floats
 
@@ -210,24 +211,27 @@ class Thresholds:
     hold: float = 0.05
     release: float = 0.9
     wide_m: float = 3.0  # GB 1589 lets vehicles be 2.55 m wide; a surface adds up to half a metre
+    high_m: float = 2.1  # what drives and is higher is a van or a lorry,
+    short_m: float = 4.2  # and those are longer than this
 
 
 RELEASED = "vehicle_suspected"
 """The one hold that is a likeness. The others speak of leaves, of form, of size and of what was not measured: no likeness answers them."""
 
 
-def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds, *, width_m: float) -> Judgement:
+def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds, form: Features) -> Judgement:
     """Rules and classes together: the score is the chance, the rules' sentences stay, and whoever overrules the other says so.
 
-    `width_m` is the mean width over its length: no likeness makes a shed of what is as narrow as a lorry. The kind stays the rules' own as
-    long as they are not overruled: they know sizes and neighbours, the classes know made-up towns.
+    No likeness makes a shed of what is as narrow as a lorry by its mean width, nor a vehicle of what is high and short. The kind stays the
+    rules' own as long as they are not overruled: they know sizes and neighbours, the classes know made-up towns.
     """
     reasons = (*verdict.reasons, opinion.told)
     held, kind = verdict.suppressed, verdict.kind
     if kind is Kind.FOUNDATION:  # made-up towns have none: the classes do not know it
         return verdict
     zh, en = WORDS[opinion.name]
-    if held is None and opinion.chance < thresholds.hold:
+    no_vehicle = form.gain_m > thresholds.high_m and form.length_m < thresholds.short_m
+    if held is None and opinion.chance < thresholds.hold and not (opinion.name == "vehicle" and no_vehicle):
         held = f"{opinion.name}_suspected: 疑似{zh}，值得核查的概率仅 {opinion.chance:.0%} / looks like {en}, worth a visit with {opinion.chance:.0%} only"
         kind = opinion.kind
     elif (
@@ -235,7 +239,7 @@ def agreed(verdict: Judgement, opinion: Opinion, thresholds: Thresholds, *, widt
         and opinion.chance >= thresholds.release
         and opinion.name in WANTED
         and held.startswith(RELEASED)
-        and width_m > thresholds.wide_m
+        and form.area_m2 / form.length_m > thresholds.wide_m
     ):
         reasons = (*reasons, f"规则原拟抑制，因分类把握大而保留 / a rule would have held it back, but its class is clear: {held}")
         held, kind = None, opinion.kind

@@ -216,7 +216,7 @@ class GeometryImage:
         seen = witness(lower, upper, gain, body, grid.gsd_m)
         row = measured(**asdict(features), **seen, **rules_said(verdict), rose=rose, **of_pair(pair, grid))
         if self.classes is not None:
-            verdict = agreed(verdict, self.classes.opinion(row), self.thresholds, width_m=features.area_m2 / features.length_m)
+            verdict = agreed(verdict, self.classes.opinion(row), self.thresholds, features)
         return _stated(pair, grid, window, body, verdict, features.gain_m if rose else -features.gain_m, row)
 
     def _looks(self, pair: SurveyPair) -> list[Candidate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from change_detect.candidate import Kind
 from change_detect.classes import SHIPPED, WANTED, Opinion, Thresholds, agreed, load, of_document
 from change_detect.errors import ModelError
+from change_detect.measure import Features
 from change_detect.rules import Judgement
 
 
@@ -92,9 +94,15 @@ SHOWN = Judgement(Kind.NEW_BUILDING, 0.8, ("r",), None)
 HELD = Judgement(Kind.VEHICLE, 0.8, ("r",), "vehicle_suspected: 疑似车辆 / like a vehicle")
 
 
+def formed(width_m: float, *, length_m: float = 6.0, gain_m: float = 2.5) -> Features:
+    """What was measured of a box of this size."""
+    rest = {f.name: 0.0 for f in fields(Features)}
+    return Features(**rest | {"area_m2": width_m * length_m, "length_m": length_m, "width_m": width_m, "gain_m": gain_m})
+
+
 def test_a_class_that_is_sure_holds_back_and_says_why() -> None:
     """A rule's candidate that looks like a lorry is held, with both languages in the sentence."""
-    said = agreed(SHOWN, Opinion("vehicle", 0.99, 0.01), Thresholds(), width_m=3.5)
+    said = agreed(SHOWN, Opinion("vehicle", 0.99, 0.01), Thresholds(), formed(3.5))
     assert said.suppressed is not None
     assert "车辆" in said.suppressed
     assert said.kind == Kind.VEHICLE
@@ -103,7 +111,7 @@ def test_a_class_that_is_sure_holds_back_and_says_why() -> None:
 
 def test_a_class_that_is_sure_releases_and_keeps_the_rules_sentence() -> None:
     """What a rule held is shown, and the rule's sentence stays among the reasons."""
-    said = agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), width_m=3.5)
+    said = agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), formed(3.5))
     assert said.suppressed is None
     assert said.kind == Kind.SHED_OR_CONTAINER
     assert any("like a vehicle" in r for r in said.reasons)
@@ -111,18 +119,26 @@ def test_a_class_that_is_sure_releases_and_keeps_the_rules_sentence() -> None:
 
 def test_what_is_as_narrow_as_a_lorry_is_not_released() -> None:
     """2.5 m wide may have wheels, however much it looks like a shed."""
-    assert agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), width_m=2.5).suppressed == HELD.suppressed
+    assert agreed(HELD, Opinion("container_shed", 0.99, 0.995), Thresholds(), formed(2.5)).suppressed == HELD.suppressed
+
+
+def test_what_is_high_and_short_is_no_vehicle() -> None:
+    """A hut of 3.6 by 2.7 m and 2.4 m high stays shown, however much it looks like a van; vans that high are longer."""
+    van = Opinion("vehicle", 0.97, 0.03)
+    assert agreed(SHOWN, van, Thresholds(), formed(2.7, length_m=3.6, gain_m=2.4)).suppressed is None
+    assert agreed(SHOWN, van, Thresholds(), formed(1.9, length_m=5.2, gain_m=2.4)).suppressed is not None
+    assert agreed(SHOWN, van, Thresholds(), formed(1.8, length_m=3.6, gain_m=1.5)).suppressed is not None
 
 
 def test_no_class_releases_what_the_survey_did_not_measure() -> None:
     """The edge of coverage is no matter of likeness."""
     edge = Judgement(Kind.ARTEFACT, 0.8, (), "edge_of_coverage: x / y")
-    assert agreed(edge, Opinion("new_building", 1.0, 0.999), Thresholds(), width_m=3.5).suppressed == edge.suppressed
+    assert agreed(edge, Opinion("new_building", 1.0, 0.999), Thresholds(), formed(3.5)).suppressed == edge.suppressed
 
 
 def test_doubt_changes_nothing_but_the_score() -> None:
     """Between the thresholds the rules decide."""
     for verdict in (SHOWN, HELD):
-        said = agreed(verdict, Opinion("film", 0.4, 0.6), Thresholds(), width_m=3.5)
+        said = agreed(verdict, Opinion("film", 0.4, 0.6), Thresholds(), formed(3.5))
         assert (said.suppressed, said.kind) == (verdict.suppressed, verdict.kind)
         assert said.score == 0.6
