@@ -14,6 +14,7 @@ from airspace.law import DUTIES, due_at
 from flight.errors import FlightError
 from geo.times import Span, local_day
 from patrol import audit, leave, records, repositories
+from patrol.blobs import BlobError
 from patrol.leave import AirCheck, Stage
 from patrol.pipeline.planning import HOURS, air, flying_span, load_mission, mission_clearance
 from patrol.tables import MissionRow
@@ -121,7 +122,7 @@ def zones_changed(work: Workplace, *, by: str) -> tuple[AirCheck, ...]:
             continue
         try:
             now = look(work, record, data)
-        except FlightError:
+        except (FlightError, BlobError):
             continue  # it cannot be flown or handed out either: both read the same file
         if _said(dump(now)) != _said(known[record.id] or {}):
             found.append(_keep(work, record, Stage.WATCH, now, by, stale=True))
