@@ -229,11 +229,11 @@ def download_application(application_id: str, form: Literal["docx", "json", "txt
     return Response(applying.as_word(found), media_type=WORD, headers=headers)
 
 
-@router.get("/missions/{mission_id}/checks", operation_id="list_air_checks")
-def list_air_checks(mission_id: str, work: Work, _: Viewer) -> list[AirCheckOut]:
+@router.get("/air-checks", operation_id="list_air_checks")
+def list_air_checks(mission: str, work: Work, _: Viewer) -> list[AirCheckOut]:
     """Every time a mission was held against the airspace, the newest first."""
     with work.database.read() as session:
-        return [_check(c) for c in leave.checks_of(session, mission_id)]
+        return [_check(c) for c in leave.checks_of(session, mission)]
 
 
 @router.get("/airspace/stale", operation_id="list_stale_missions")

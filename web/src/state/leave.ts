@@ -25,7 +25,7 @@ export async function loadLeave(missionId: string): Promise<void> {
   try {
     const [applications, checks] = await Promise.all([
       get("/api/applications", { query: { mission: missionId } }),
-      get("/api/missions/{mission_id}/checks", { path: { mission_id: missionId } }),
+      get("/api/air-checks", { query: { mission: missionId } }),
     ]);
     if (leave.missionId === missionId) Object.assign(leave, { applications, checks });
   } catch (error) {
