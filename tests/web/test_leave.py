@@ -111,6 +111,7 @@ def test_a_drop_is_applied_for_and_a_change_is_acknowledged(page: Page, server: 
         assert len(checking.zones_changed(work, by="test")) == 1
     page.reload()
     expect(page.get_by_test_id("stale")).to_contain_text("新禁区")
+    expect(page.get_by_test_id("clearance")).to_have_attribute("data-verdict", "blocked")  # the newest answer, not the planned one
     page.get_by_test_id("suitable-toggle").check()
     expect(page.get_by_test_id("suitable-share")).to_be_visible()
     shot(page, "leave-stale")
