@@ -64,14 +64,9 @@ def read(file: Opened, ask: Ask) -> Sheet:
             )
         )
     if daylight:
-        file.notes.append(uaszones_daylight())
+        file.notes.append(uaszones.daylight())
     title = str(data.get("title") or "")
     return Sheet(tuple(made), reading.WGS84, by_standard=True, edition=fields.legal(title))
-
-
-def uaszones_daylight() -> Reason:
-    """What is said when events of daylight were widened."""
-    return Reason("daylight", "按日出日落给出的时段按全天生效处理。", "periods by sunrise and sunset are taken as whole days.")
 
 
 def _zone(where: Where, item: Mapping[str, Any], ask: Ask) -> tuple[Draft, bool]:

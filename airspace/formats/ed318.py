@@ -11,7 +11,6 @@ from shapely.geometry import mapping
 from airspace.errors import AirspaceError, ZoneFileRefused, both
 from airspace.formats import fields, uaszones
 from airspace.formats.draft import Ask, Draft, Shape, Sheet, Where, feature
-from airspace.formats.ed269 import uaszones_daylight
 from airspace.formats.opened import Opened
 from airspace.outlines import read_outline
 from airspace.zones import Zone, ZoneKind
@@ -58,7 +57,7 @@ def read(file: Opened, ask: Ask) -> Sheet:
         daylight = daylight or widened
         made.append(draft)
     if daylight:
-        file.notes.append(uaszones_daylight())
+        file.notes.append(uaszones.daylight())
     head = data.get("metadata") if isinstance(data.get("metadata"), dict) else {}
     dates = {
         name: fields.instant(head[key])

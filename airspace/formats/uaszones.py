@@ -20,6 +20,7 @@ from airspace.errors import AirspaceError
 from airspace.formats import fields
 from airspace.formats.draft import Ask, Circle, Draft, Shape, Where
 from airspace.formats.limits import limit
+from airspace.reasons import Reason
 from airspace.windows import WEEK, Window, zone_named
 from airspace.zones import GROUND, UNLIMITED, Part, Zone, ZoneKind
 from geo.heights import Datum, Height
@@ -39,6 +40,11 @@ _DAYS = dict(zip(("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"), WEEK, strict
 _NAMES = {day: name for name, day in _DAYS.items()}
 _REFERENCES = {Datum.GROUND: "AGL", Datum.SEA_LEVEL: "AMSL", Datum.ELLIPSOID: "WGS84"}
 _LAST = (time(23, 59), time(23, 59, 59))
+
+
+def daylight() -> Reason:
+    """What is said when events of daylight were widened."""
+    return Reason("daylight", "按日出日落给出的时段按全天生效处理。", "periods by sunrise and sunset are taken as whole days.")
 
 
 def kind_of(restriction: Any) -> ZoneKind:

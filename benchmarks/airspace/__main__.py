@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.runner import modules, run
 
-SETS = ("imports", "clearing")
+SETS = ("imports", "clearing", "drafting")
 """Modules of this package with `rows(folder) -> list[Row]`, in the order they are run."""
 
 

@@ -83,6 +83,14 @@ def open_tab(browser: Browser, width: int, height: int) -> Iterator[tuple[Page, 
     assert complaints == []
 
 
+def sign_in_at(page: Page, server: LiveServer, address: str = "", login: str | None = None) -> None:
+    """Through the login form to an address of the page."""
+    page.goto(f"{server.url}/{address}")
+    page.get_by_test_id("login-name").fill(login or server.login)
+    page.get_by_test_id("login-password").fill(server.password)
+    page.get_by_test_id("login-submit").click()
+
+
 @contextmanager
 def serving(home: Path, login: str, password: str) -> Iterator[LiveServer]:
     """`patrol serve` on a store, as a process of its own with its worker."""

@@ -26,7 +26,7 @@ from patrol import auth, demo, leave, repositories
 from patrol.pipeline import areas, checking, planning, zoning
 from patrol.settings import Settings
 from patrol.wiring import workplace
-from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving, sign_in_at
 
 pytestmark = pytest.mark.web
 PASSWORD = "correct horse battery"
@@ -74,10 +74,7 @@ def shot(page: Page, name: str) -> None:
 
 def test_a_drop_is_applied_for_and_a_change_is_acknowledged(page: Page, server: LiveServer) -> None:
     """Art. 31, 26, 27 and 20, as a pilot sees them."""
-    page.goto(f"{server.url}/#/flight")
-    page.get_by_test_id("login-name").fill(server.login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server, "#/flight")
     panel = page.get_by_test_id("leave")
     panel.locator("summary").click()
     page.get_by_test_id("draft").click()

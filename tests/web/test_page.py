@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from tests.web.conftest import PATIENCE_MS, open_tab
+from tests.web.conftest import PATIENCE_MS, open_tab, sign_in_at
 
 pytestmark = pytest.mark.web
 
@@ -55,10 +55,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def sign_in(page: Page, server: Server) -> None:
     """From the login form to the review page with its map drawn."""
-    page.goto(server.url)
-    page.get_by_test_id("login-name").fill(server.login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server)
     expect(page.get_by_test_id("tab-review")).to_have_attribute("aria-current", "page", timeout=PATIENCE_MS)
     expect(page.get_by_test_id("map")).to_have_attribute("data-ready", "true", timeout=PATIENCE_MS)
     page.wait_for_load_state("networkidle")

@@ -21,7 +21,7 @@ from patrol.tables import FindingRow
 from patrol.wiring import workplace
 from tests.unit.patrol import judged
 from tests.unit.patrol.built import Block, adopted, area
-from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving, sign_in_at
 
 pytestmark = pytest.mark.web
 PASSWORD = "correct horse battery"
@@ -59,10 +59,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def enter(page: Page, server: LiveServer, address: str) -> None:
-    page.goto(f"{server.url}/{address}")
-    page.get_by_test_id("login-name").fill(server.login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server, address)
 
 
 def number(page: Page, name: str) -> int:

@@ -25,7 +25,7 @@ from patrol.settings import Settings
 from patrol.wiring import Workplace, workplace
 from tests.unit.imagery import stage
 from tests.unit.patrol.pair import area_of
-from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving, sign_in_at
 from tests.web.test_page import seen
 from tests.web.test_upload import jpeg, shot
 
@@ -99,10 +99,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def open_review(page: Page, server: LiveServer, login: str = "reviewer", more: str = "") -> None:
     """Sign in and wait until the pair stands on the map."""
-    page.goto(f"{server.url}/#/review?area=stage{more}")
-    page.get_by_test_id("login-name").fill(login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server, f"#/review?area=stage{more}", login=login)
     expect(page.get_by_test_id("map")).to_have_attribute("data-ready", "true")
     expect(page.get_by_test_id("survey-quality")).to_have_count(2)
 

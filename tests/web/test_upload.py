@@ -22,7 +22,7 @@ from patrol.pipeline import areas
 from patrol.settings import Settings
 from patrol.wiring import workplace
 from tests.loop.month import Month
-from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving, sign_in_at
 
 pytestmark = pytest.mark.web
 PASSWORD = "correct horse battery"
@@ -52,10 +52,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def open_upload(page: Page, server: LiveServer) -> None:
     """Sign in and go to the page of uploads."""
-    page.goto(f"{server.url}/#/upload")
-    page.get_by_test_id("login-name").fill(server.login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server, "#/upload")
     expect(page.get_by_test_id("drop-zone")).to_be_visible()
     expect(page.get_by_test_id("upload-area")).not_to_have_value("")
 

@@ -25,7 +25,7 @@ from patrol import auth, demo, records, repositories
 from patrol.pipeline import areas
 from patrol.settings import Settings
 from patrol.wiring import workplace
-from tests.web.conftest import LiveServer, needs_page, open_tab, serving
+from tests.web.conftest import LiveServer, needs_page, open_tab, serving, sign_in_at
 
 pytestmark = pytest.mark.web
 PASSWORD = "correct horse battery"
@@ -61,10 +61,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def open_import(page: Page, server: LiveServer) -> None:
-    page.goto(f"{server.url}/#/flight")
-    page.get_by_test_id("login-name").fill(server.login)
-    page.get_by_test_id("login-password").fill(server.password)
-    page.get_by_test_id("login-submit").click()
+    sign_in_at(page, server, "#/flight")
     page.get_by_test_id("zone-import-open").click()
     expect(page.get_by_test_id("zone-import")).to_have_attribute("data-phase", "choose")
 

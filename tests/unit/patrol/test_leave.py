@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -122,14 +121,12 @@ def test_the_files_of_an_application_say_the_same(work: Workplace) -> None:
         assert item.text.split("\n")[0].replace("&", "&amp;") in xml
 
 
-def test_an_emergency_is_written_in_under_a_second(work: Workplace, clock: FixedClock) -> None:
-    """Art. 29: 30 minutes before take-off is in time; drafting, with its clearance, takes less than a second."""
+def test_an_emergency_is_in_time_half_an_hour_before(work: Workplace, clock: FixedClock) -> None:
+    """Art. 29: 30 minutes before take-off is in time, and what is specially urgent at any time."""
     mission, other = planned(work), planned(work)
     published(work, ZoneKind.CONTROLLED)
     clock.advance(planning.flying_span(DAY).start - timedelta(minutes=31) - clock.now())
-    start = time.process_time()
     (draft,) = applying.draft(work, [mission.id], by="t", purpose=Purpose.EMERGENCY)
-    assert time.process_time() - start < 1.0
     assert isinstance(applying.act(work, draft.id, Act.SUBMIT, by="t"), Application)
     (urgent,) = applying.draft(work, [other.id], by="t", purpose=Purpose.URGENT)
     assert urgent.apply_by is None
